@@ -63,7 +63,8 @@ class Training(keras.Model):
         """
         self._assert_compile_called("fit")
         self._check_trainable()
-        complete: frozenset[str] = frozenset()
+        # A data set may know that members have no missing row.
+        complete: frozenset[str] = getattr(x, "complete", frozenset())
         if is_array_data(x):
             arrays = self._arrays(x, y, sample_weight, class_weight)
             (y, sample_weight, complete), class_weight = arrays, None

@@ -1,5 +1,19 @@
-"""Did it help? Paired comparisons over seeds."""
+"""Did it help? The same question asked of several arms, over many seeds."""
 
-from coloss.study.statistics import Gain, paired_gain
+from coloss.study.design import Study
+from coloss.study.result import StudyResult
+from coloss.study.statistics import (
+    Gain,
+    bootstrap_gain,
+    paired_gain,
+    seeds_needed,
+)
 
-__all__ = ["Gain", "paired_gain"]
+__all__ = [
+    "Gain",
+    "Study",
+    "StudyResult",
+    "bootstrap_gain",
+    "paired_gain",
+    "seeds_needed",
+]

@@ -1,0 +1,58 @@
+"""Which engine computes a study."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from coloss.objective.errors import nearest
+from coloss.study.settings import Engine
+
+ENGINES = {
+    "jax": ("chunk", "form"),
+    "sequential": (),
+}
+"""Each engine's options."""
+
+
+def choose(name: str, options: Mapping[str, Any]) -> Engine:
+    """Return an engine by name.
+
+    Args:
+        name: "jax", "sequential" or "auto".
+        options: of that engine.
+
+    Raises:
+        ValueError: for an unknown engine or option, or one that the backend cannot
+            run.
+    """
+    backend = keras.backend.backend()
+    if name == "auto":
+        name = "jax" if backend == "jax" else "sequential"
+    if name not in ENGINES:
+        raise ValueError(
+            f"`engine`: no engine {name!r}{nearest(str(name), ENGINES)} "
+            f"(engines: auto, {', '.join(ENGINES)})."
+        )
+    for option in options:
+        if option not in ENGINES[name]:
+            raise ValueError(
+                f"engine {name!r} has no option {option!r}"
+                f"{nearest(option, ENGINES[name])} "
+                f"(options: {', '.join(ENGINES[name]) or 'none'})."
+            )
+    if name == "jax" and backend != "jax":
+        raise ValueError(
+            f'engine "jax" needs the JAX backend; this is {backend}. Set '
+            'KERAS_BACKEND=jax, or take engine="sequential".'
+        )
+    if name == "jax":
+        from coloss.study.engines.vectorised import vectorised
+
+        return functools.partial(vectorised, **options)
+    from coloss.study.engines.sequential import sequential
+
+    return sequential
