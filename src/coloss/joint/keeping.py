@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import keras
 
-from coloss.joint import saving
+from coloss.joint import exporting, saving
 from coloss.objective.errors import nearest
 
 
@@ -52,21 +52,42 @@ class Keeping(keras.Model):
         self,
         filepath: Any,
         member: str | None = None,
-        format: str = "tf_saved_model",
+        format: str | None = None,
+        *,
+        backend: str | None = None,
+        verbose: bool = True,
+        verify: bool = True,
         **options: Any,
     ) -> None:
         """Write one member alone, or the whole joint model, for serving.
 
+        A member's file needs that member's input only; the batch has any size. The
+        present backend writes it where it can, else another installed one does, in
+        a process of its own; the line that is printed says which. What is at
+        `filepath` already is replaced, once the new file is complete.
+
         Args:
             filepath: where to.
-            member: the member to write; None: all of them.
-            format: as Keras offers: "tf_saved_model", "onnx", "litert", ...
-            **options: passed on to `keras.Model.export`.
+            member: the member to write; None: all of them, called with a dict.
+            format: "keras", "onnx", "tf_saved_model", "litert", "openvino" or
+                "torch"; None: by the suffix of `filepath` (`.keras`, `.onnx`,
+                `.tflite`, `.xml`, `.pt2`; none: "tf_saved_model").
+            backend: the backend that must write it; None: any.
+            verbose: whether to print who wrote it.
+            verify: whether the outputs of an ONNX file are compared with the
+                network's on random rows, where onnxruntime is installed.
+            **options: passed on to `keras.Model.export`, as `input_signature=`.
+
+        Raises:
+            KeyError: if there is no such member.
+            ValueError: for a format, backend, name of a file or class that cannot
+                be used.
+            RuntimeError: if something must be installed first, which it names, or
+                the file gives other outputs than the network. Nothing is kept then.
         """
-        if member is None:
-            super().export(filepath, format=format, **options)
-        else:
-            self[member].export(filepath, format=format, **options)
+        exporting.export(
+            self, filepath, member, format, backend, verbose, verify, options
+        )
 
     def save_own_variables(self, store: Any) -> None:
         """Save the members' names; their weights are saved under these."""
