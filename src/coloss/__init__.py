@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         coefficient,
         loss,
     )
+    from coloss.study import Study
     from coloss.weighting import Cosine, Ramp, Steps
 
 # Here, before anything imports Keras: it reads its backend once. That none is
@@ -49,6 +50,7 @@ _OBJECTIVE = (
 _HOMES = {
     **dict.fromkeys(_OBJECTIVE, "objective"),
     **dict.fromkeys(("Cosine", "Ramp", "Steps"), "weighting"),
+    "Study": "study",
     **dict.fromkeys(("JointModel", "JointOptimizer", "NonFiniteLossError"), "joint"),
 }
 _MODULES = (
@@ -62,7 +64,7 @@ _MODULES = (
     "transfer",
     "weighting",
 )
-_NEED_KERAS = ("joint", "losses", "transfer")
+_NEED_KERAS = ("joint", "losses", "study", "transfer")
 
 
 def __getattr__(name: str) -> Any:
@@ -106,6 +108,7 @@ __all__ = [
     "ObjectiveWarning",
     "Ramp",
     "Steps",
+    "Study",
     "cli",
     "coefficient",
     "data",

@@ -154,6 +154,56 @@ def test_the_network_gate_opens_when_validation_says_that_the_source_is_better()
         assert (values[1] > 0) == better
 
 
+GATED_LAYERS = ("hint", "contrast", "cka", "sp", "rkd_distance", "rkd_angle", "pkt")
+
+
+@pytest.mark.parametrize("term", GATED_LAYERS)
+def test_the_network_gate_holds_for_layers(term):
+    """The helper is never right: closed after the first validation, open without."""
+
+    def values(gate):
+        objective = f"0*a + b + {term}(b.hidden >> a.hidden{gate})"
+        model = joined(objective, optimizer=keras.optimizers.SGD(0.0))
+        y = keras.ops.convert_to_numpy(model["a"](X["a"])).argmax(1)
+        history = model.fit(
+            X, y, epochs=2, batch_size=ROWS, validation_data=(X, y), verbose=0
+        ).history
+        return history[next(key for key in history if key.startswith(term))]
+
+    assert values(", gate='network'")[1] == 0
+    assert values("")[1] > 0
+
+
+def test_the_row_gate_weighs_the_rows_of_a_layer_edge():
+    y = Y.copy()
+    y[12:] = -1
+
+    def value(gate):
+        model = joined(f"0*a + hint(b.hidden >> a.hidden{gate})")
+        return model, model.test_on_batch(X, y, return_dict=True)["loss"]
+
+    model, found = value(", gate='row'")
+    p = keras.ops.convert_to_numpy(model["a"](X["a"])).astype(float)
+    q = keras.ops.convert_to_numpy(model["b"](X["b"])).astype(float)
+    index = np.arange(ROWS)
+    gate = np.where(y >= 0, np.maximum(0, q[index, Y] - p[index, Y]), q.max(1))
+    one = [
+        model.test_on_batch(
+            {name: rows[i : i + 1] for name, rows in X.items()},
+            y[i : i + 1],
+            return_dict=True,
+        )["loss"]
+        for i in index
+    ]
+    assert found == pytest.approx(np.mean(one), rel=1e-4)
+    assert found < gate.max() * value("")[1]
+
+
+def test_a_term_without_rows_has_no_row_gate():
+    with pytest.raises(coloss.ObjectiveError, match='"network" or None'):
+        joined("a + cka(b.hidden >> a.hidden, gate='row')")
+
+
 def test_terms_on_layers_of_the_objective_need_no_projector():
     model = joined("a + b + cka(b.hidden >> a.hidden)")
     assert model.helpers.projectors.built

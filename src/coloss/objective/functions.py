@@ -85,6 +85,8 @@ HOW = Option(
     "mean", '"mean", "best" or "gated"', lambda v: v in ("mean", "best", "gated")
 )
 GATE = Option(None, '"row", "network" or None', lambda v: v in ("row", "network", None))
+# A term that compares rows with one another has no rows to gate.
+WHOLE_GATE = Option(None, '"network" or None', lambda v: v in ("network", None))
 # What every edge between networks takes, users' own terms included.
 COMMON = {"detach": DETACHED}
 
@@ -144,6 +146,7 @@ _TABLE = [
             "beta": PART,
             "gamma": PART,
             "temperature": PLAIN_TEMPERATURE,
+            "gate": WHOLE_GATE,
             **COMMON,
         },
     ),
@@ -160,11 +163,23 @@ _TABLE = [
         options={"how": HOW, "temperature": TEMPERATURE, **COMMON},
     ),
     *(
-        Function(name, TRANSFER, options={**COMMON})
-        for name in ("hint", "vid", "attention", "cka", "sp", "rkd_distance", "pkt")
+        Function(name, TRANSFER, options={"gate": GATE, **COMMON})
+        for name in ("hint", "vid", "attention")
     ),
-    Function("contrast", TRANSFER, options={"temperature": SHARPNESS, **COMMON}),
-    Function("rkd_angle", TRANSFER, options={"max_rows": GROUP, **COMMON}),
+    *(
+        Function(name, TRANSFER, options={"gate": WHOLE_GATE, **COMMON})
+        for name in ("cka", "sp", "rkd_distance", "pkt")
+    ),
+    Function(
+        "contrast",
+        TRANSFER,
+        options={"temperature": SHARPNESS, "gate": GATE, **COMMON},
+    ),
+    Function(
+        "rkd_angle",
+        TRANSFER,
+        options={"max_rows": GROUP, "gate": WHOLE_GATE, **COMMON},
+    ),
     # Its sources give weights, not gradients: nothing to detach.
     Function("coteach", TRANSFER, options={"temperature": PLAIN_TEMPERATURE}),
     Function(
@@ -178,14 +193,17 @@ FUNCTIONS: dict[str, Function] = {
 TRANSFER_TERMS = tuple(f.name for f in _TABLE if f.kind == TRANSFER)
 
 
-def add_transfer_term(name: str, options: Mapping[str, OptionValue]) -> None:
+def add_transfer_term(
+    name: str, options: Mapping[str, OptionValue], per_row: bool = False
+) -> None:
     """Make a user's transfer term a word of the language.
 
     Args:
         name: the word.
         options: its keyword options with their defaults: numbers, bools or text. A
             value in an objective must be of its default's kind. What every edge takes
-            (`detach=`, `start=`, ...) is added.
+            (`detach=`, `gate=`, `start=`, ...) is added.
+        per_row: whether it has a value a row, which can be gated.
 
     Raises:
         ValueError: if the name is no identifier or a word already, an option is one
@@ -198,7 +216,9 @@ def add_transfer_term(name: str, options: Mapping[str, OptionValue]) -> None:
     if clash:
         raise ValueError(f"`{name}`: the option `{clash[0]}` means something already")
     own = {key: _option(name, key, default) for key, default in options.items()}
-    FUNCTIONS[name] = _with_window(Function(name, TRANSFER, options={**own, **COMMON}))
+    gate = GATE if per_row else WHOLE_GATE
+    every = {**own, "gate": gate, **COMMON}
+    FUNCTIONS[name] = _with_window(Function(name, TRANSFER, options=every))
 
 
 def remove_transfer_term(name: str) -> None:

@@ -1,10 +1,19 @@
 """Did it help? The same question asked of several arms, over many seeds."""
 
+try:
+    import pandas  # noqa: F401
+    import scipy  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "studies need pandas and SciPy: pip install 'coloss[study]'"
+    ) from error
+
 from coloss.study.design import Study
 from coloss.study.result import StudyResult
 from coloss.study.statistics import (
     Gain,
     bootstrap_gain,
+    mean_interval,
     paired_gain,
     seeds_needed,
 )
@@ -14,6 +23,7 @@ __all__ = [
     "Study",
     "StudyResult",
     "bootstrap_gain",
+    "mean_interval",
     "paired_gain",
     "seeds_needed",
 ]

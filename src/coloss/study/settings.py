@@ -11,7 +11,7 @@ import numpy as np
 from coloss.study.arms import Run
 from coloss.study.trial import Trial
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = 1024
 """Rows a step of evaluation, or `batch_size` where that is more."""
 
 

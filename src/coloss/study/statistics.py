@@ -21,7 +21,8 @@ class Gain:
         mean: mean difference, in the unit of the values.
         low: lower end of the interval of the mean.
         high: upper end.
-        p: of the two-sided paired t-test; NaN where all differences are equal.
+        p: of the two-sided paired t-test; of the sign test where all differences are
+            equal, and the interval has no width.
     """
 
     mean: float
@@ -38,6 +39,9 @@ class Gain:
         low, high = (
             (self.low, self.high) if better == "max" else (-self.high, -self.low)
         )
+        # An interval without width says nothing of how many pairs there were.
+        if self.p > 1 - CONFIDENCE:
+            return NO_EVIDENCE
         if low > 0:
             return GAINED
         return HARMED if high < 0 else NO_EVIDENCE
@@ -71,7 +75,8 @@ def paired_gain(
     mean = float(differences.mean())
     error = _standard_error(differences)
     if error == 0.0:
-        return Gain(mean, mean, mean, float("nan"))
+        p = min(1.0, comparisons * 2.0 ** (1 - len(differences))) if mean else 1.0
+        return Gain(mean, mean, mean, p)
     level = 1.0 - (1.0 - CONFIDENCE) / comparisons
     reach = error * float(stats.t.ppf((1 + level) / 2, len(differences) - 1))
     p = float(stats.ttest_1samp(differences, 0.0).pvalue)

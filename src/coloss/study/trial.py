@@ -217,13 +217,18 @@ class Trial:
                 found |= zip(map(id, layer.variables), values, strict=True)
         return found
 
-    def _rates(self) -> list[Any]:
+    def rates(self) -> list[Any]:
+        """Return the variables that hold a learning rate.
+
+        Raises:
+            ValueError: if the optimizer has a schedule.
+        """
         optimizer = self.joint.optimizer
         rates = [v for v in optimizer.variables if v.path.endswith("learning_rate")]
         if not rates:
             raise ValueError(
-                f"arm {self.arm.name!r}: `learning_rates` needs an optimizer whose "
-                "learning rate is a number; it has a schedule."
+                "`learning_rates` needs an optimizer whose learning rate is a "
+                "number; it has a schedule."
             )
         return rates
 

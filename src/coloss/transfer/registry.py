@@ -109,7 +109,7 @@ def register(
         origin = (function.__module__, str(getattr(function, "__qualname__", word)))
         if _ORIGINS.get(word) == origin:
             unregister(word)
-        functions.add_transfer_term(word, found)
+        functions.add_transfer_term(word, found, per_row)
         _ORIGINS[word] = origin
         TERMS[word] = Term(
             word,

@@ -188,17 +188,23 @@ class Programs:
         size = self._training.evaluation_batch
         count = len(jax.tree.leaves(rows[1])[0][0])
 
+        own = jax.tree.map(lambda array: array[place], rows)
+
         def step(carry: Any, start: Any, length: int) -> Any:
             batch = jax.tree.map(
-                lambda array: jax.lax.dynamic_slice_in_dim(array[place], start, length),
-                rows,
+                lambda array: jax.lax.dynamic_slice_in_dim(array, start, length), own
             )
             _, carry = self._joint.test_step(carry, batch)
             return tuple(map(list, carry))
 
         carry: Any = (list(state[0]), list(state[1]), list(self._metrics))
-        for start in range(0, count, size):
-            carry = step(carry, start, min(size, count - start))
+        whole = count - count % size
+        if whole:
+            carry = jax.lax.fori_loop(
+                0, whole // size, lambda i, carry: step(carry, i * size, size), carry
+            )
+        if count % size:
+            carry = step(carry, whole, count % size)
         other = self._assigned(carry[1], self._joint.helpers.reliability.end_epoch)
         return other, self._logs(carry[2])
 

@@ -1,0 +1,168 @@
+"""Every engine trains the same runs, and so does plain Keras."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import coloss
+
+_spec = importlib.util.spec_from_file_location(
+    "study_conftest", Path(__file__).with_name("conftest.py")
+)
+common = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(common)
+
+jax_only = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="the population runs on JAX"
+)
+
+CASES = {
+    "plain": {},
+    "grid": {
+        "arms": {"taught": "main + helper + w*distill(helper >> main)"},
+        "coefficients": {"w": [0.1, 2.0]},
+        "learning_rates": [0.01, 0.1],
+        "seeds": [3, 1],
+    },
+    "scarce rows": {
+        "data": common.scarce,
+        "arms": {
+            "taught": "main + helper + distill(helper >> main) + pseudo_label(main)"
+        },
+    },
+    "random layers": {"build": common.build_with_extras},
+    "projectors": {
+        "arms": {"hint": "main + helper + contrast(helper.hidden >> main.hidden)"}
+    },
+    "moving": {
+        "arms": {
+            "scheduled": {
+                "objective": "main + helper + w*distill(helper >> main, warmup=2)",
+                "coefficients": {"w": coloss.Ramp(0.0, 2.0, epochs=3)},
+            },
+            "gated": "main + helper + distill(helper >> main, gate='network')",
+        },
+        "validation_freq": 2,
+    },
+    "early stopping": {
+        "compile": {**common.COMPILE, "optimizer": {"*": "sgd"}},
+        "learning_rates": [3.0],
+        "patience": 1,
+        "epochs": 6,
+        "seeds": 4,
+    },
+}
+
+
+@jax_only
+@pytest.mark.parametrize("case", CASES)
+def test_a_population_equals_its_runs_one_by_one(case, study, same_frames):
+    made = study(**CASES[case])
+    together = made.run("jax", verbose=False)
+    one_by_one = made.run("sequential", verbose=False)
+    same_frames(together, one_by_one)
+    first, second = together.history, one_by_one.history
+    assert set(first.columns) == set(second.columns)
+    for name in first.columns.drop("arm"):
+        np.testing.assert_allclose(first[name], second[name], atol=1e-4, err_msg=name)
+
+
+@jax_only
+@pytest.mark.parametrize("options", [{"chunk": 1}, {"chunk": 2}, {"form": "map"}])
+def test_neither_chunks_nor_the_form_change_a_result(options, study, same_frames):
+    made = study(arms={"taught": "main + distill(helper >> main) + helper"}, seeds=3)
+    same_frames(made.run(verbose=False), made.run(verbose=False, **options))
+
+
+@pytest.mark.backend
+def test_a_run_is_a_plain_fit(study):
+    result = study(arms={"alone": "main + helper"}, seeds=[5]).run(verbose=False)
+    keras.utils.set_random_seed(5)
+    joint = common.build()
+    joint.compile(**common.COMPILE)
+    made = common.plain(5)
+    x, y = made.train
+    for epoch in range(3):
+        order = np.random.default_rng([5, epoch]).permutation(len(y))
+        joint.fit(
+            {name: values[order] for name, values in x.items()},
+            y[order],
+            batch_size=8,
+            shuffle=False,
+            verbose=0,
+        )
+    found = joint.evaluate(*made.test, batch_size=14, verbose=0, return_dict=True)
+    row = result.frame.iloc[0]
+    for name in ("loss", "main_accuracy", "helper_loss", "fused_accuracy"):
+        assert row[f"test_{name}"] == pytest.approx(found[name], abs=1e-5)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("case", ["grid", "scarce rows", "projectors", "moving"])
+def test_every_backend_runs_studies_one_by_one(case, study):
+    result = study(**CASES[case]).run("sequential", verbose=False)
+    frame = result.frame
+    assert len(frame) == len(result.records)
+    assert np.isfinite(frame["test_main_accuracy"]).all()
+    assert frame["error"].isna().all()
+
+
+@pytest.mark.backend
+def test_runs_of_one_seed_start_alike(study):
+    """Members that an arm does not train end where all arms started."""
+
+    def only_helper():
+        members = {"helper": common.network(3), "main": common.network(4)}
+        return coloss.JointModel(members)
+
+    result = study(
+        arms={
+            "main": "main",
+            "again": "main",
+            "other members": {"objective": "main", "build": only_helper},
+        }
+    ).run(verbose=False)
+    by_arm = result.frame.groupby("arm")["test_main_accuracy"].apply(list)
+    assert by_arm["main"] == by_arm["again"]
+    untrained = result.frame.groupby("arm")["test_helper_loss"].apply(list)
+    assert untrained["main"] == pytest.approx(untrained["other members"])
+    assert untrained["main"][0] != pytest.approx(untrained["main"][1])
+
+
+@pytest.mark.backend
+def test_a_run_that_diverges_keeps_its_last_good_weights(study):
+    def network(width):
+        return keras.Sequential([keras.Input((width,)), keras.layers.Dense(3)])
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    made = study(
+        build=lambda: coloss.JointModel(
+            {name: network(width) for name, width in common.WIDTHS.items()}
+        ),
+        compile={"optimizer": "sgd", "loss": loss, "metrics": ["accuracy"]},
+        arms={"alone": "main", "on paper": "main + 1e30*(main - helper)"},
+        learning_rates=[1e10],
+    )
+    result = made.run(verbose=False)
+    frame = result.frame.set_index("arm")
+    assert frame.loc["on paper", "error"].str.contains("not finite").all()
+    assert np.isfinite(frame.loc["on paper", "test_main_accuracy"]).all()
+    assert "ended early" in str(result)
+
+
+@jax_only
+def test_seeds_with_other_shapes_are_refused_by_the_population(study):
+    def uneven(seed):
+        random = np.random.default_rng(seed)
+        train = common.rows(20 + seed, random)
+        return coloss.data.Split(train, common.rows(9, random), common.rows(9, random))
+
+    made = study(data=uneven, epochs=1)
+    with pytest.raises(ValueError, match="different shapes"):
+        made.run("jax", verbose=False)
+    assert len(made.run("sequential", verbose=False).frame) == 4
