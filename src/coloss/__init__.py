@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from coloss import (
+        callbacks,
         cli,
         data,
         joint,
@@ -54,6 +55,7 @@ _HOMES = {
     **dict.fromkeys(("JointModel", "JointOptimizer", "NonFiniteLossError"), "joint"),
 }
 _MODULES = (
+    "callbacks",
     "cli",
     "data",
     "joint",
@@ -64,7 +66,7 @@ _MODULES = (
     "transfer",
     "weighting",
 )
-_NEED_KERAS = ("joint", "losses", "study", "transfer")
+_NEED_KERAS = ("callbacks", "joint", "losses", "study", "transfer")
 
 
 def __getattr__(name: str) -> Any:
@@ -109,6 +111,7 @@ __all__ = [
     "Ramp",
     "Steps",
     "Study",
+    "callbacks",
     "cli",
     "coefficient",
     "data",

@@ -17,19 +17,29 @@ COMPILE = {
 }
 
 
-def network(width, extras=False):
+def network(width, *extras):
     layers = [keras.Input((width,)), keras.layers.Dense(5, "tanh", name="hidden")]
-    if extras:
-        layers += [keras.layers.BatchNormalization(), keras.layers.Dropout(0.3)]
-    return keras.Sequential([*layers, keras.layers.Dense(3, "softmax", name="out")])
+    output = keras.layers.Dense(3, "softmax", name="out")
+    return keras.Sequential([*layers, *extras, output])
 
 
 def build():
     return coloss.JointModel({n: network(w) for n, w in WIDTHS.items()}, fuse="mean")
 
 
-def build_with_extras():
-    return coloss.JointModel({n: network(w, True) for n, w in WIDTHS.items()})
+def build_with_dropout():
+    return coloss.JointModel(
+        {n: network(w, keras.layers.Dropout(0.3)) for n, w in WIDTHS.items()}
+    )
+
+
+def build_with_statistics():
+    return coloss.JointModel(
+        {
+            n: network(w, keras.layers.BatchNormalization(momentum=0.5))
+            for n, w in WIDTHS.items()
+        }
+    )
 
 
 def rows(count, random, unlabeled=0, missing=0):
@@ -46,7 +56,7 @@ def rows(count, random, unlabeled=0, missing=0):
 def split(seed, unlabeled=0, missing=0):
     random = np.random.default_rng(seed)
     return Split(
-        rows(22, random, unlabeled, missing), rows(12, random), rows(14, random)
+        rows(22, random, unlabeled, missing), rows(12, random), rows(12, random)
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from coloss.joint import optimizers
 from coloss.joint.coefficients import MoveCoefficients
 from coloss.joint.data import spell_out
+from coloss.joint.first_batch import show_batch
 from coloss.joint.preflight import check_inputs, check_labels, is_array_data
 from coloss.joint.steps.guard import NonFiniteGuard
 
@@ -69,6 +70,7 @@ class Training(keras.Model):
             arrays = self._arrays(x, y, sample_weight, class_weight)
             (y, sample_weight, complete), class_weight = arrays, None
         self._expect(complete)
+        show_batch(callbacks, x, y, sample_weight)
         if isinstance(validation_data, tuple) and is_array_data(validation_data[0]):
             validation_data = self._validation(*validation_data)
         return super().fit(

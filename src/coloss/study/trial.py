@@ -197,7 +197,7 @@ class Trial:
             own |= zip(map(id, self.joint[name].variables), values, strict=True)
         own |= self._projectors(run.seed)
         for name, value in run.values:
-            own[id(self.joint.coefficients[name])] = np.float32(value)
+            own[id(self.joint.coefficients[name])] = np.asarray(value, "float32")
         if run.learning_rate is not None:
             for rate in self.rates():
                 own[id(rate)] = np.asarray(run.learning_rate, "float32")

@@ -1,14 +1,15 @@
-"""The gradient of each summand of an objective, on each backend."""
+"""Values and gradients of parts of an objective, on each backend."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from coloss.joint.forward import run_members
+from coloss.objective.expression import Expression
 from coloss.objective.rows import evaluate
 
 if TYPE_CHECKING:
@@ -17,46 +18,97 @@ if TYPE_CHECKING:
 Gradients = list[list[np.ndarray]]
 
 
-def summand_gradients(
-    model: JointModel, variables: list[Any], x: Any, y: Any, sample_weight: Any
-) -> Gradients:
-    """Return the gradient of each summand at each variable, in inference mode.
+class Flow:
+    """Measures values and gradients of expressions, in inference mode.
+
+    Nothing of the model changes: no weights, no counts, no random state.
 
     Args:
         model: a compiled joint model.
+        expressions: parts of its objective.
         variables: where gradients are wanted.
-        x: inputs by member, one batch of tensors.
-        y: its labels.
-        sample_weight: its weights.
-
-    Returns:
-        One list a summand, with one array a variable.
     """
 
-    def values() -> list[Any]:
-        settings = model._compiled()
-        forward = run_members(model.members, x, False, settings.tapped)
+    def __init__(
+        self,
+        model: JointModel,
+        expressions: Sequence[Expression],
+        variables: Sequence[Any],
+    ) -> None:
+        """Compile nothing yet."""
+        self._model, self._expressions = model, list(expressions)
+        self._variables = list(variables)
+        # Given at each call, so that a compiled program sees their present values.
+        own = {id(variable) for variable in variables}
+        self._others = [v for v in model.variables if id(v) not in own]
+        self._program: Any = None
+
+    def __call__(
+        self, x: Any, y: Any, sample_weight: Any = None
+    ) -> tuple[list[float], Gradients]:
+        """Measure one batch.
+
+        Args:
+            x: inputs by member.
+            y: its labels.
+            sample_weight: its weights.
+
+        Returns:
+            Each expression's value, and its gradient at each variable.
+        """
+        batch = [
+            None
+            if part is None
+            else keras.tree.map_structure(keras.ops.convert_to_tensor, part)
+            for part in (dict(x), y, sample_weight)
+        ]
+        backend = keras.backend.backend()
+        if backend == "jax":
+            return self._jax(batch)
+        measure = _tensorflow if backend == "tensorflow" else _torch
+        return measure(lambda: self._values(*batch), self._variables)
+
+    def _values(self, x: Any, y: Any, sample_weight: Any) -> list[Any]:
+        model = self._model
+        forward = run_members(model.members, x, False, model._compiled().tapped)
         batch = model.batch_of(forward, y, sample_weight)
-        return [evaluate(summand, batch).value() for summand, _ in settings.summands]
+        return [evaluate(one, batch).value() for one in self._expressions]
 
-    backends = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}
-    return backends[keras.backend.backend()](values, variables)
+    def _jax(self, batch: list[Any]) -> tuple[list[float], Gradients]:
+        import jax
+
+        def measure(arrays: Any, others: Any, batch: Any) -> Any:
+            rest = list(zip(self._others, others, strict=True))
+
+            def function(arrays: list[Any]) -> Any:
+                mapping = [*zip(self._variables, arrays, strict=True), *rest]
+                with keras.StatelessScope(state_mapping=mapping):
+                    return jax.numpy.stack(self._values(*batch))
+
+            values, pull_back = jax.vjp(function, arrays)
+            return values, [pull_back(row)[0] for row in np.eye(len(values), dtype="f")]
+
+        if self._program is None:
+            self._program = jax.jit(measure)
+        arrays = [variable.value for variable in self._variables]
+        others = [variable.value for variable in self._others]
+        values, gradients = self._program(arrays, others, batch)
+        return [float(v) for v in values], [
+            [np.asarray(part) for part in row] for row in gradients
+        ]
 
 
-def _jax(values: Callable[[], list[Any]], variables: list[Any]) -> Gradients:
-    import jax
-
-    def function(arrays: list[Any]) -> Any:
-        mapping = list(zip(variables, arrays, strict=True))
-        with keras.StatelessScope(state_mapping=mapping):
-            return jax.numpy.stack(values())
-
-    result, pull_back = jax.vjp(function, [variable.value for variable in variables])
-    basis = np.eye(len(result), dtype=np.float32)
-    return [[np.asarray(part) for part in pull_back(row)[0]] for row in basis]
+def summand_gradients(
+    model: JointModel, variables: list[Any], x: Any, y: Any, sample_weight: Any
+) -> Gradients:
+    """Return the gradient of each summand at each variable; see `Flow`."""
+    summands = [summand for summand, _ in model._compiled().summands]
+    return Flow(model, summands, variables)(x, y, sample_weight)[1]
 
 
-def _tensorflow(values: Callable[[], list[Any]], variables: list[Any]) -> Gradients:
+def _tensorflow(
+    values: Callable[[], list[Any]], variables: list[Any]
+) -> tuple[list[float], Gradients]:
     import tensorflow as tf
 
     places = [variable.value for variable in variables]
@@ -66,15 +118,17 @@ def _tensorflow(values: Callable[[], list[Any]], variables: list[Any]) -> Gradie
     for result in results:
         parts = tape.gradient(result, places, unconnected_gradients="zero")
         found.append([tf.convert_to_tensor(part).numpy() for part in parts])
-    return found
+    return [float(result) for result in results], found
 
 
-def _torch(values: Callable[[], list[Any]], variables: list[Any]) -> Gradients:
+def _torch(
+    values: Callable[[], list[Any]], variables: list[Any]
+) -> tuple[list[float], Gradients]:
     import torch
 
     places = [variable.value for variable in variables]
-    found = []
-    for result in values():
+    results, found = values(), []
+    for result in results:
         if not result.requires_grad:
             found.append([np.zeros(tuple(place.shape)) for place in places])
             continue
@@ -89,4 +143,4 @@ def _torch(values: Callable[[], list[Any]], variables: list[Any]) -> Gradients:
                 for part, place in zip(parts, places, strict=True)
             ]
         )
-    return found
+    return [float(result.detach()) for result in results], found
