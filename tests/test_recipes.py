@@ -10,14 +10,15 @@ import coloss
 def test_learn_from_prints_as_text():
     found = coloss.recipes.learn_from("acoustic", ["visual", "text"])
     assert str(found) == (
-        "acoustic + visual + text + 0.5*distill(visual >> acoustic, temperature=4)"
-        " + 0.5*distill(text >> acoustic, temperature=4)"
+        "acoustic + visual + text"
+        ' + 0.5*distill(visual >> acoustic, temperature=4, gate="network")'
+        ' + 0.5*distill(text >> acoustic, temperature=4, gate="network")'
     )
     assert coloss.Objective(str(found)) == found
 
 
 def test_learn_from_takes_a_coefficient():
-    found = coloss.recipes.learn_from("a", ["b"], weight="w", temperature=2)
+    found = coloss.recipes.learn_from("a", ["b"], weight="w", temperature=2, gate=None)
     assert str(found) == "a + b + w*distill(b >> a, temperature=2)"
 
 

@@ -131,7 +131,6 @@ def arms(main, helpers, data):
         "distill, T=1": f"{own} + distill({outputs}, temperature=1)",
         "distill, standardised": f"{own} + distill({outputs}, standardize=True)",
         "distill, gate by row": f'{own} + distill({outputs}, gate="row")',
-        "distill, gate by network": f'{own} + distill({outputs}, gate="network")',
         "match_logits": f"{own} + match_logits({outputs})",
         "dkd": f"{own} + dkd({outputs})",
         "dist": f"{own} + dist({outputs})",

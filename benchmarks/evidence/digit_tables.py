@@ -23,12 +23,24 @@ Written by `KERAS_BACKEND=jax python benchmarks/evidence/multiple_features.py --
 """
 
 
-def write(args, table, references):
-    """Write both tables, and the page that shows them.
+CHOICE = """## What the recipe is chosen by
+
+Gains over `alone` on **validation** rows, in points, over all pairs and cases: of the
+main network in the mean, and the least of any pair and case, main and fused. The
+default of `recipes.learn_from` is the arm with the greatest mean among those that never
+lose more than {least} points.
+"""
+
+LEAST = -0.5
+
+
+def write(args, table, gains, references):
+    """Write the tables, and the page that shows them.
 
     Args:
         args: `out`, `seeds`, `epochs`.
         table: one row an arm, case and prediction.
+        gains: the same, of validation rows.
         references: one row a case and model.
     """
     args.out.mkdir(parents=True, exist_ok=True)
@@ -40,9 +52,30 @@ def write(args, table, references):
         for prediction, some in rows.groupby("prediction", sort=False):
             parts.append(f"{_title(prediction)}\n\n{_gains(some)}\n")
         parts.append(_references(references[references["pair"] == pair]))
+    parts.append(choice(gains))
     text = "\n".join(parts)
     (args.out / "multiple_features.md").write_text(text)
     print(text)
+
+
+def choice(gains):
+    """Return the table of gains on validation rows, the best arm first."""
+    lines = [
+        _line(["arm", "mean", "least, main", "least, fused", "never below"]),
+        _line(["---"] * 5),
+    ]
+    rows = []
+    for arm, some in gains[gains["arm"] != "alone"].groupby("arm"):
+        by = some.groupby("prediction")["gain"].min()
+        fused = by.pop("fused")
+        main = some[some["prediction"] != "fused"]["gain"]
+        rows.append((arm, main.mean(), by.min(), fused))
+    for arm, mean, main, fused in sorted(rows, key=lambda row: -row[1]):
+        safe = "yes" if min(main, fused) >= LEAST else "no"
+        lines.append(
+            _line([arm, f"{mean:+.1f}", f"{main:+.1f}", f"{fused:+.1f}", safe])
+        )
+    return CHOICE.format(least=-LEAST) + "\n" + "\n".join(lines) + "\n"
 
 
 def _title(prediction):

@@ -92,6 +92,24 @@ def compared(pair, result, cases):
     return found.drop(columns=["bootstrap_low", "bootstrap_high"])
 
 
+def on_validation(pair, result, cases):
+    """Return gains on validation rows, in points: what the recipe is chosen by.
+
+    One row an arm, case and prediction; test rows are not looked at.
+    """
+    rows = []
+    for case in cases:
+        part = by_case(result, case)
+        for what in (result.metric, "fused_accuracy"):
+            column = f"validation_{what}"
+            alone = part.selected("alone")[column]
+            for arm in part.objectives:
+                gain = 100.0 * (part.selected(arm)[column] - alone).mean()
+                prediction = what.removesuffix("_accuracy")
+                rows.append((pair, case, prediction, arm, gain))
+    return pd.DataFrame(rows, columns=["pair", "case", "prediction", "arm", "gain"])
+
+
 def references(pair, seeds, cases):
     """Return the test accuracy of scikit-learn's models, one row a case and model."""
     main, helpers = PAIRS[pair]
@@ -134,16 +152,17 @@ def main(given=None):
     parser.add_argument("--out", type=Path, default=HERE)
     parser.add_argument("--runs", type=Path, help="folder of finished runs, to go on")
     args = parser.parse_args(given)
-    tables, others = [], []
+    tables, gains, others = [], [], []
     for pair in args.pairs:
         store = args.runs and args.runs / f"{PAIRS[pair][0]}.sqlite"
         study = study_of(pair, args.seeds, args.epochs, args.cases, args.arms)
         result = study.run(path=store)
         tables.append(compared(pair, result, args.cases))
+        gains.append(on_validation(pair, result, args.cases))
         others.append(references(pair, args.seeds, args.cases))
     from digit_tables import write
 
-    write(args, pd.concat(tables), pd.concat(others))
+    write(args, pd.concat(tables), pd.concat(gains), pd.concat(others))
 
 
 if __name__ == "__main__":

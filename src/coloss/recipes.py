@@ -14,11 +14,15 @@ def learn_from(
     *,
     weight: str | float | None = None,
     temperature: float = 4.0,
+    gate: str | None = "network",
 ) -> Objective:
     """Return the recommended objective: the main network learns from its helpers.
 
     Every network minimises its own loss, and each helper's predictions teach the
-    main one, on labelled and unlabelled rows alike.
+    main one, on labelled and unlabelled rows alike, as long as that helper is
+    measured to be the better network: a weak helper would harm it. The measure is
+    the accuracy on validation rows, so give `fit` some; without any it is the
+    accuracy while training. Chosen in `benchmarks/evidence/multiple_features.md`.
 
     Args:
         main: the network that is to gain.
@@ -26,12 +30,15 @@ def learn_from(
         weight: of each transfer term: a number, the name of a coefficient, or
             None: 1 / number of helpers, so that they teach as much as one would.
         temperature: of `distill`, above 0.
+        gate: "network" as above; "row": each row as far as the helper is better on
+            it; None: helpers always teach.
 
     Returns:
         An objective, which prints as text.
 
     Raises:
-        ValueError: if there is no helper, or one of them is the main network.
+        ValueError: if there is no helper, one of them is the main network, or the
+            gate is unknown.
 
     Reference:
         Hinton et al. 2015, arXiv:1503.02531.
@@ -39,7 +46,7 @@ def learn_from(
     Example:
         >>> import coloss
         >>> print(coloss.recipes.learn_from("fou", ["kar"]))
-        fou + kar + distill(kar >> fou, temperature=4)
+        fou + kar + distill(kar >> fou, temperature=4, gate="network")
     """
     names = [check_identifier(name, "member") for name in (main, *helpers)]
     if len(names) == 1:
@@ -51,8 +58,9 @@ def learn_from(
     if weight is None:
         weight = 1.0 if len(helpers) == 1 else round(1.0 / len(helpers), 4)
     factor = "" if weight == 1 else f"{weight}*"
+    gated = "" if gate is None else f", gate={gate!r}"
     terms = [
-        f"{factor}distill({helper} >> {main}, temperature={temperature:g})"
+        f"{factor}distill({helper} >> {main}, temperature={temperature:g}{gated})"
         for helper in helpers
     ]
     return Objective(" + ".join([*names, *terms]))

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import coloss
+from coloss.joint.reliability import Reliability
+from coloss.objective import Objective
 
 pytestmark = pytest.mark.backend
 
@@ -152,6 +154,22 @@ def test_the_network_gate_opens_when_validation_says_that_the_source_is_better()
         ).history
         values = history[next(key for key in history if key.startswith("distill"))]
         assert (values[1] > 0) == better
+
+
+def test_without_validation_the_network_gate_goes_by_who_learnt_faster():
+    """Both know their rows by heart in the end: their present accuracy says nothing."""
+    bound = Objective("a + b + distill(b >> a, gate='network')").bind(["a", "b"])
+    found = Reliability(bound)
+    assert float(found.trust("a", "b")) == 0
+    for step in range(300):
+        hits = {"a": min(5 + step, 10), "b": min(8 + step, 10)}
+        found.observe({name: (hits[name], 10) for name in "ab"}, training=True)
+        assert float(found.trust("a", "b")) == 1
+        assert float(found.trust("b", "a")) == 0
+    mean = keras.ops.convert_to_numpy(found._accuracy)
+    np.testing.assert_allclose(mean, [1 - 15 / 3000, 1 - 3 / 3000], rtol=1e-5)
+    found.observe({name: (0, 0) for name in "ab"}, training=True)
+    np.testing.assert_array_equal(mean, keras.ops.convert_to_numpy(found._accuracy))
 
 
 GATED_LAYERS = ("hint", "contrast", "cka", "sp", "rkd_distance", "rkd_angle", "pkt")

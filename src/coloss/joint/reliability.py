@@ -12,18 +12,22 @@ from coloss.objective import Objective, reach
 from coloss.transfer import gate
 
 Tensor = Any
-_MEMORY = 0.9
 
 
 class Reliability(keras.layers.Layer):
     """Running accuracy of the members that a network gate compares.
 
     With validation data, it is the accuracy of the last validation. Without, it is the
-    running accuracy on labelled training rows, which a network that has learnt them by
-    heart overstates.
+    accuracy on labelled training rows, each counted as it came by, over the whole
+    training so far. It says who learnt faster, and goes on saying so when all of them
+    know their rows by heart and the present accuracy of each is 1.
 
     Args:
         objective: the joint loss, bound; None: nobody is compared.
+
+    Reference:
+        Lyle et al. 2020, "A Bayesian Perspective on Training Speed and Model
+        Selection", arXiv:2010.14499: what is learnt faster tends to hold on new rows.
     """
 
     def __init__(self, objective: Objective | None = None) -> None:
@@ -32,7 +36,7 @@ class Reliability(keras.layers.Layer):
         self.names = () if objective is None else compared(objective)
         self._state: dict[str, Any] = {}
         if self.names:
-            for name in ("accuracy", "right", "seen", "validated"):
+            for name in ("accuracy", "trained", "right", "seen", "validated"):
                 setattr(self, f"_{name}", self._vector(name))
         self.built = True
 
@@ -62,12 +66,12 @@ class Reliability(keras.layers.Layer):
             self._right.assign(self._right + hits)
             self._seen.assign(self._seen + rows)
             return
-        now = ops.divide_no_nan(hits, rows)
         before = ops.convert_to_tensor(self._accuracy)
-        mixed = _MEMORY * before + (1.0 - _MEMORY) * now
+        trained = ops.convert_to_tensor(self._trained) + rows
+        mean = before + ops.divide_no_nan(hits - rows * before, trained)
         validated = ops.convert_to_tensor(self._validated)
-        use = ops.logical_and(rows > 0, ops.equal(validated, 0.0))
-        self._accuracy.assign(ops.where(use, mixed, before))
+        self._trained.assign(trained)
+        self._accuracy.assign(ops.where(ops.equal(validated, 0.0), mean, before))
 
     def start_epoch(self) -> None:
         """Forget what was counted outside of this epoch's validation."""
