@@ -124,7 +124,7 @@ def test_frozen_teacher(short):
 def test_large_inputs(short):
     result, printed = short("large_inputs")
     (case,) = result["results"].values()
-    arms = ("alone", "hint", "distill", "distill, gated")
+    arms = ("alone", "hint", "distill", "gated by row", "gated by network")
     check_figures(case["found"]["acoustic"], arms, ["acoustic"])
     check_gains(case["gains"])
     assert result["projector"] == 64 * 96

@@ -128,7 +128,6 @@ def arms(main, helpers, data):
         "recipe": str(coloss.recipes.learn_from(main, helpers)),
         "distill": f"{own} + w*distill({outputs})",
         "distill, T=2": f"{own} + distill({outputs}, temperature=2)",
-        "distill, T=1": f"{own} + distill({outputs}, temperature=1)",
         "distill, standardised": f"{own} + distill({outputs}, standardize=True)",
         "distill, gate by row": f'{own} + distill({outputs}, gate="row")',
         "match_logits": f"{own} + match_logits({outputs})",
@@ -141,7 +140,7 @@ def arms(main, helpers, data):
         found[f"consensus, {how}"] = f'{own} + consensus({outputs}, how="{how}")'
     for term in FEATURES:
         found[term] = f"{own} + v*{term}({layers})"
-    return found, {"w": [0.3, 1.0, 3.0], "v": [1.0, 30.0]}
+    return found, {"w": [1.0, 3.0], "v": [1.0, 30.0]}
 
 
 def _edge(helpers, main, layer):

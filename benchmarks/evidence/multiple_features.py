@@ -21,7 +21,7 @@ from sklearn.svm import SVC
 import coloss
 from coloss.study import StudyResult, mean_interval
 
-EPOCHS, BATCH_SIZE, VALIDATE = 40, 100, 5
+EPOCHS, BATCH_SIZE, VALIDATE = 25, 100, 5
 HERE = Path(__file__).parent
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 import coloss
+from coloss.objective import TRANSFER_TERMS
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="the scripts are written for JAX"
@@ -30,7 +32,8 @@ def load(monkeypatch):
         return module
 
     yield lambda name: load_script(FOLDER / f"{name}.py")
-    sys.modules.pop("population", None)
+    for name in ("population", "digit_arms", "digit_tables"):
+        sys.modules.pop(name, None)
 
 
 def test_privileged_information_helps_where_labels_are_noisy(load, tmp_path):
@@ -48,6 +51,36 @@ def test_a_teacher_harms_or_helps_by_what_both_see(load, tmp_path):
     assert table["high"].iloc[0] < 0 < table["low"].iloc[1]
     assert "changes its sign" in (tmp_path / "mfh_gaussian.md").read_text()
     assert (tmp_path / "mfh_gaussian.png").stat().st_size > 1000
+
+
+def test_every_transfer_term_has_an_arm(load):
+    arms = load("evidence/digit_arms").arms
+    text = str(arms("fou", ("kar", "pix"), data=lambda seed: None))
+    named = {term for term in TRANSFER_TERMS if f"{term}(" in text}
+    assert set(TRANSFER_TERMS) - named == {"attention"}
+
+
+def test_the_table_of_digits_is_written_as_it_is_committed(load, tmp_path):
+    script = load("evidence/multiple_features")
+    options = {
+        "--seeds": ["2"],
+        "--epochs": ["2"],
+        "--cases": ["100 labels", "40 % wrong labels"],
+        "--pairs": ["zer <- mor"],
+        "--arms": ["alone", "recipe"],
+        "--out": [str(tmp_path)],
+    }
+    script.main([word for name, words in options.items() for word in (name, *words)])
+    short, whole = (
+        pd.read_csv(folder / "multiple_features.csv")
+        for folder in (tmp_path, FOLDER / "evidence")
+    )
+    assert list(short) == list(whole)
+    assert len(short) == 2 * 2 * 2
+    assert set(short["arm"]) < set(whole["arm"])
+    assert set(whole["seeds"].dropna()) == {20}
+    page = (tmp_path / "multiple_features.md").read_text()
+    assert "## What the recipe is chosen by" in page
 
 
 def test_distiller_makes_the_same_step_with_more_operations(load, tmp_path):
