@@ -116,7 +116,14 @@ def bootstrap_gain(
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean of one arm, and the ends of its 95 % interval (Student)."""
+    """Return the mean of one arm, and the ends of its 95 % interval (Student).
+
+    Args:
+        values: (runs,) one figure a seed.
+
+    Returns:
+        Mean, lower and upper end; the ends of a single run are NaN.
+    """
     found = np.asarray(values, float)
     mean = float(found.mean())
     if len(found) < 2:

@@ -131,6 +131,9 @@ def register(
 def unregister(name: str) -> None:
     """Forget a term that `register` made.
 
+    Args:
+        name: its word in the language.
+
     Raises:
         ValueError: if it is no such term.
     """
