@@ -90,8 +90,10 @@ def test_entries_are_well_formed(term: Term) -> None:
 
 @every_term
 def test_a_row_gate_needs_rows_and_one_source(term: Term) -> None:
-    if "gate" in FUNCTIONS[term.name].options:
-        assert term.rows is not None
+    gate = FUNCTIONS[term.name].options.get("gate")
+    if gate is not None:
+        assert gate.accepts("row") == (term.rows is not None)
+        assert gate.accepts("network")
         assert term.sources == "one"
 
 
