@@ -95,7 +95,8 @@ class Aggregator(abc.ABC):
 
         Returns:
             The (K,) weights, detached, in float32 (float64 for such a Gramian), and
-            the new state. If the Gramian is not finite, neither are the weights.
+            the new state. If the Gramian is not finite, the weights are NaN, and the
+            state is the old one.
 
         Raises:
             ValueError: if the Gramian is not square, or a method that draws gets no
@@ -107,10 +108,19 @@ class Aggregator(abc.ABC):
                 f"{type(self).__name__} draws random numbers: give `seed`, an integer "
                 "or a keras.random.SeedGenerator; found None."
             )
-        weights, new = self._step(dict(state), gramian, seed)
-        if self.reads_gramian:
-            # Comparisons may lose a NaN, which must reach the guard of the step.
-            weights = weights + 0.0 * ops.sum(gramian)
+        old = {
+            name: ops.cast(ops.convert_to_tensor(value), gramian.dtype)
+            for name, value in state.items()
+        }
+        if not self.reads_gramian:
+            weights, new = self._step(old, gramian, seed)
+            return ops.stop_gradient(weights), new
+        # Solvers may raise on a NaN, or lose it; the guard of the step must see it.
+        finite = ops.all(ops.isfinite(gramian))
+        eye = ops.eye(gramian.shape[0], dtype=gramian.dtype)
+        weights, new = self._step(old, ops.where(finite, gramian, eye), seed)
+        weights = ops.where(finite, weights, float("nan"))
+        new = {name: ops.where(finite, new[name], old[name]) for name in old}
         return ops.stop_gradient(weights), new
 
     def weights(self, gramian: Any, seed: Any = None) -> Tensor:

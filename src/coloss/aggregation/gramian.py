@@ -48,3 +48,22 @@ def conflicts(gramian: Any) -> tuple[Tensor, Tensor]:
     cosines = ops.clip(cosines, -1.0, 1.0) * present[:, None]
     negative = ops.cast(ops.less(cosines, 0.0), gramian.dtype)
     return cosines, ops.sum(negative) / max(1, k * (k - 1))
+
+
+def scaled(gramian: Tensor) -> Tensor:
+    """Bring the longest gradient to length 1; a Gramian of 0 stays as it is.
+
+    Args:
+        gramian: (K, K), positive semi-definite.
+    """
+    largest = ops.max(ops.diagonal(gramian))
+    return gramian / ops.where(ops.greater(largest, 0.0), largest, 1.0)
+
+
+def rank_cut(eigenvalues: Tensor) -> Tensor:
+    """Return what an eigenvalue must exceed to count: rounding is below.
+
+    Args:
+        eigenvalues: (K,).
+    """
+    return 1e-6 * eigenvalues.shape[0] * ops.max(eigenvalues)

@@ -45,6 +45,11 @@ def solve_nonnegative(matrix: Tensor, linear: Tensor) -> Tensor:
     return _pivoted(matrix, linear)
 
 
+def all_supports(k: int) -> Tensor:
+    """Return all subsets of K unknowns: (2^K, K) bool, the empty one first."""
+    return ops.convert_to_tensor((np.arange(2**k)[:, None] >> np.arange(k)) % 2 == 1)
+
+
 def eliminated(table: Tensor, support: Tensor) -> Tensor:
     """Solve for the unknowns of a support by Gauss-Jordan elimination.
 
@@ -70,8 +75,7 @@ def eliminated(table: Tensor, support: Tensor) -> Tensor:
 
 def _enumerated(matrix: Tensor, linear: Tensor) -> Tensor:
     k = int(matrix.shape[0])
-    supports = (np.arange(2**k)[:, None] >> np.arange(k)) % 2 == 1
-    support = ops.convert_to_tensor(supports)
+    support = all_supports(k)
     table = ops.concatenate([matrix, ops.transpose(linear)], axis=1)
     table = ops.repeat(table[None], 2**k, axis=0)
     found = eliminated(table, support)
