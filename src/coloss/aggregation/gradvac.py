@@ -12,6 +12,9 @@ from coloss.aggregation.base import Aggregator, State, Tensor
 from coloss.aggregation.orders import draw_orders
 from coloss.aggregation.values import between
 
+VANISHED = 1e-6
+"""Of the squared lengths of the parts."""
+
 
 def gradvac_weights(
     gramian: Tensor, orders: Tensor, usual: Tensor, beta: float
@@ -27,7 +30,8 @@ def gradvac_weights(
 
     then $\hat\phi_{ij} \leftarrow (1 - \beta) \hat\phi_{ij} + \beta \phi$; the result
     is $\sum_i p_i$. Exact to rounding: 1e-3 of the longest gradient in float32, as
-    long as the usual cosines stay 1e-3 away from 1.
+    long as gradients are not taken apart until next to nothing is left of them, as of
+    parallel ones: then no cosine is known.
 
     Args:
         gramian: (K, K), symmetric, positive semi-definite.
@@ -43,23 +47,29 @@ def gradvac_weights(
     k = int(gramian.shape[0])
     lengths = ops.sqrt(ops.diagonal(gramian))
     own = ops.arange(k, dtype="int32")
-    parts = ops.eye(k, dtype=gramian.dtype)  # p_i = sum_k parts[i, k] g_k
-    for turn in range(k):
-        met = orders[:, turn]
+
+    def meet(turn: Any, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        parts, usual = state
+        met = ops.take(orders, turn, axis=1)
         place = ops.one_hot(met, k, dtype=gramian.dtype)
         product = ops.sum(parts * ops.take(gramian, met, axis=0), axis=1)
         square = ops.sum(parts * ops.matmul(parts, gramian), axis=1)
-        length = ops.sqrt(ops.maximum(square, 0.0))
+        # Nothing is left of a gradient whose square is rounding: it has no cosine.
+        full = ops.square(ops.matmul(ops.abs(parts), lengths))
+        length = ops.sqrt(ops.where(square > VANISHED * full, square, 0.0))
         other = ops.take(lengths, met)
         cosine = _ratio(product, length * other)
         target = ops.sum(usual * place, axis=1)
         sine, aim = (ops.sqrt(ops.maximum(1 - c * c, 0.0)) for c in (cosine, target))
         move = _ratio(length * (target * sine - cosine * aim), other * aim)
         different = ops.not_equal(met, own)
-        moves = ops.logical_and(cosine < target, different)
-        parts = parts + ops.where(moves, move, 0.0)[:, None] * place
+        move = ops.where(ops.logical_and(cosine < target, different), move, 0.0)
         learnt = ops.where(different, beta * (cosine - target), 0.0)
-        usual = usual + learnt[:, None] * place
+        return parts + move[:, None] * place, usual + learnt[:, None] * place
+
+    # p_i = sum_k parts[i, k] g_k
+    start = (ops.eye(k, dtype=gramian.dtype), usual)
+    parts, usual = ops.fori_loop(0, k, meet, start)
     return ops.sum(parts, axis=0), usual
 
 

@@ -35,7 +35,9 @@ def imtlg_weights(gramian: Tensor) -> Tensor:
     """
     cosines, _, inverse = normalised(gramian)
     values, vectors = ops.linalg.eigh(cosines)
-    solved = ops.matmul(ops.sum(vectors, axis=0) / ops.abs(values), vectors.T)
+    solved = ops.matmul(
+        ops.sum(vectors, axis=0) / ops.abs(values), ops.transpose(vectors)
+    )
     # v times a constant is as good: lengths in units of the shortest, or the longest.
     independent = solved * inverse / ops.maximum(ops.max(inverse), 1e-30)
     dependent = _pseudo_inverted(gramian)

@@ -34,13 +34,16 @@ def pcgrad_weights(gramian: Tensor, orders: Tensor) -> Tensor:
     squares = ops.diagonal(gramian)
     safe = ops.where(ops.greater(squares, 0.0), squares, 1.0)
     own = ops.arange(k, dtype="int32")
-    parts = ops.eye(k, dtype=gramian.dtype)  # p_i = sum_k parts[i, k] g_k
-    for turn in range(k):
-        met = orders[:, turn]
+
+    def meet(turn: Any, parts: Tensor) -> Tensor:
+        met = ops.take(orders, turn, axis=1)
         product = ops.sum(parts * ops.take(gramian, met, axis=0), axis=1)
         against = ops.logical_and(product < 0.0, ops.not_equal(met, own))
         taken = ops.where(against, product / ops.take(safe, met), 0.0)
-        parts = parts - taken[:, None] * ops.one_hot(met, k, dtype=gramian.dtype)
+        return parts - taken[:, None] * ops.one_hot(met, k, dtype=gramian.dtype)
+
+    # p_i = sum_k parts[i, k] g_k
+    parts = ops.fori_loop(0, k, meet, ops.eye(k, dtype=gramian.dtype))
     return ops.sum(parts, axis=0)
 
 
