@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from coloss import (
+        aggregation,
         callbacks,
         cli,
         data,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
         loss,
     )
     from coloss.study import Study
-    from coloss.weighting import Cosine, Ramp, Steps
+    from coloss.weighting import Cosine, Ramp, Steps, Trainable
 
 # Here, before anything imports Keras: it reads its backend once. That none is
 # installed is no error yet; objectives can be read and explained without one.
@@ -50,11 +51,12 @@ _OBJECTIVE = (
 )
 _HOMES = {
     **dict.fromkeys(_OBJECTIVE, "objective"),
-    **dict.fromkeys(("Cosine", "Ramp", "Steps"), "weighting"),
+    **dict.fromkeys(("Cosine", "Ramp", "Steps", "Trainable"), "weighting"),
     "Study": "study",
     **dict.fromkeys(("JointModel", "JointOptimizer", "NonFiniteLossError"), "joint"),
 }
 _MODULES = (
+    "aggregation",
     "callbacks",
     "cli",
     "data",
@@ -66,7 +68,7 @@ _MODULES = (
     "transfer",
     "weighting",
 )
-_NEED_KERAS = ("callbacks", "joint", "losses", "study", "transfer")
+_NEED_KERAS = ("aggregation", "callbacks", "joint", "losses", "study", "transfer")
 
 
 def __getattr__(name: str) -> Any:
@@ -111,6 +113,8 @@ __all__ = [
     "Ramp",
     "Steps",
     "Study",
+    "Trainable",
+    "aggregation",
     "callbacks",
     "cli",
     "coefficient",

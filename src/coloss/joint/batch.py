@@ -93,7 +93,7 @@ class Batch:
 
     def coefficient(self, name: str) -> Tensor:
         """Return a coefficient's present value (`Values` protocol)."""
-        return ops.convert_to_tensor(self.coefficients[name])
+        return ops.convert_to_tensor(self.coefficients[name].value)
 
     def transfer(self, term: Call) -> Form:
         """Return a transfer term's value (`Values` protocol)."""

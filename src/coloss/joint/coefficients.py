@@ -9,9 +9,43 @@ import keras
 
 from coloss.objective.errors import nearest
 from coloss.weighting.schedules import value_at
+from coloss.weighting.trainable import Trainable
 
 
-class ByName(dict[str, keras.Variable]):
+class Positive:
+    """A trained coefficient: its variable holds v, its value is softplus(v).
+
+    Args:
+        raw: the trained variable.
+    """
+
+    def __init__(self, raw: keras.Variable) -> None:
+        """Store the variable."""
+        self.raw = raw
+
+    @property
+    def value(self) -> Any:
+        """The value, a scalar tensor above 0."""
+        return keras.ops.softplus(keras.ops.convert_to_tensor(self.raw))
+
+    def numpy(self) -> Any:
+        """Return the value as a NumPy array."""
+        return keras.ops.convert_to_numpy(self.value)
+
+    def __float__(self) -> float:
+        """Return the value."""
+        return float(self.numpy())
+
+    def assign(self, value: float) -> None:
+        """Set the value, a number above 0.
+
+        Raises:
+            ValueError: for another one.
+        """
+        self.raw.assign(Trainable(float(value)).raw)
+
+
+class ByName(dict[str, Any]):
     """Variables by name; an unknown name is told with the nearest one."""
 
     def __missing__(self, name: str) -> keras.Variable:
@@ -29,7 +63,15 @@ def starting_values(values: Mapping[str, Any]) -> dict[str, float]:
         TypeError: if a value is neither a number nor a callable.
         ValueError: if a number is not finite.
     """
-    return {name: value_at(value, 0, name) for name, value in values.items()}
+    return {
+        name: value.value if is_trained(value) else value_at(value, 0, name)
+        for name, value in values.items()
+    }
+
+
+def is_trained(value: Any) -> bool:
+    """Return whether a coefficient is `Trainable`."""
+    return isinstance(value, Trainable)
 
 
 class Coefficients(keras.layers.Layer):
@@ -41,8 +83,9 @@ class Coefficients(keras.layers.Layer):
 
     def __init__(self) -> None:
         """Start without any coefficient."""
-        super().__init__(name="coefficients", trainable=False)
+        super().__init__(name="coefficients")
         self._names: list[str] = []
+        self._trained: list[str] = []
         self.schedules: dict[str, Callable[[int], float]] = {}
         self.built = True
 
@@ -50,29 +93,39 @@ class Coefficients(keras.layers.Layer):
         """Replace all coefficients.
 
         Args:
-            values: number or schedule (a callable of the epoch) by name.
+            values: number, schedule (a callable of the epoch), or `Trainable` by name.
 
         Raises:
-            TypeError: if a value is neither a number nor a callable.
+            TypeError: if a value is none of these.
         """
         numbers = starting_values(values)
         self.schedules = {n: value for n, value in values.items() if callable(value)}
-        for variable in list(self._non_trainable_variables):
+        for variable in [*self._non_trainable_variables, *self._trainable_variables]:
             self._untrack_variable(variable)
-        self._names = list(numbers)
+        self._trained = [name for name in values if is_trained(values[name])]
+        self._names = [name for name in numbers if name not in self._trained]
         for name, value in numbers.items():
+            trained = name in self._trained
+            start = values[name].raw if trained else value
             self.add_weight(
                 shape=(),
-                initializer=keras.initializers.Constant(value),
+                initializer=keras.initializers.Constant(start),
                 dtype="float32",
-                trainable=False,
+                trainable=trained,
                 name=name,
             )
 
     @property
     def by_name(self) -> ByName:
-        """The variables by name."""
-        return ByName(zip(self._names, self._non_trainable_variables, strict=True))
+        """The variables by name; of a trained one, what sets and gets its value."""
+        plain = zip(self._names, self._non_trainable_variables, strict=True)
+        raw = zip(self._trained, self._trainable_variables, strict=True)
+        return ByName([*plain, *((name, Positive(v)) for name, v in raw)])
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The names of the trained coefficients."""
+        return tuple(self._trained)
 
     def numbers(self) -> dict[str, float]:
         """Return the present values."""
@@ -104,20 +157,54 @@ class Coefficients(keras.layers.Layer):
         """Save by name, so that no two coefficients can be swapped."""
         for name, value in self.numbers().items():
             store[name] = value
+        for name in self._trained:
+            raw = self.by_name[name].raw
+            store[f"{name}.raw"] = keras.ops.convert_to_numpy(raw.value)
 
     def load_own_variables(self, store: Any) -> None:
         """Load by name; a file of a model without coefficients changes nothing."""
         for name, variable in self.by_name.items():
-            if name in store:
+            if f"{name}.raw" in store and isinstance(variable, Positive):
+                variable.raw.assign(store[f"{name}.raw"][()])
+            elif name in store:
                 variable.assign(float(store[name][()]))
 
 
 class MoveCoefficients(keras.callbacks.Callback):
-    """Sets scheduled coefficients at each epoch, and logs those that move."""
+    """Sets scheduled coefficients at each epoch, and logs what moves."""
+
+    def _journal(self) -> Any:
+        """Return the sums of weights and conflicts so far; None where none are kept."""
+        journal = self.model.helpers.balance.journal
+        return None if journal is None else journal.numpy()
+
+    def _gate(self, is_open: bool) -> None:
+        """Say whether batches for evaluation are validation."""
+        journal = self.model.helpers.balance.journal
+        if journal is not None:
+            journal.set_gate(is_open)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Shut out evaluations that are no validation."""
+        self.model.helpers.balance.forget_validation()
+        self._gate(False)
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Let in the batches of a validation."""
+        self._gate(True)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Shut out evaluations that are no validation."""
+        self._gate(False)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Open the gate again."""
+        self._gate(True)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the coefficients of this epoch."""
         layer = self.model.coefficient_layer
+        self._sums = self._journal()
         self.model.helpers.windows.move(epoch)
         self.model.helpers.reliability.start_epoch()
         self._start = layer.move(epoch)
@@ -128,6 +215,9 @@ class MoveCoefficients(keras.callbacks.Callback):
         self.model.helpers.reliability.end_epoch()
         if logs is None:
             return
+        journal = self.model.helpers.balance.journal
+        if journal is not None and self._sums is not None:
+            logs |= journal.entries(self._sums, journal.numpy())
         for name, value in self.model.coefficient_layer.numbers().items():
             moved = name in self._start or name in self.model.moving_coefficients
             if moved or value != self._before[name]:

@@ -90,12 +90,19 @@ class Handover(threading.local):
     """Carries a forward pass from `call` to `compute_loss` within one step.
 
     Outside `open` nothing is kept, so no tensor outlives its step.
+
+    Attributes:
+        parts: the summands' values and what else is minimised, where the train step
+            combines their gradients itself.
+        has_regularizers: whether the last part reaches the members.
     """
 
     def __init__(self) -> None:
         """Start closed."""
         self._open = 0
         self._forward: Forward | None = None
+        self.parts: list[Tensor] | None = None
+        self.has_regularizers = False
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
@@ -106,7 +113,7 @@ class Handover(threading.local):
         finally:
             self._open -= 1
             if not self._open:
-                self._forward = None
+                self._forward = self.parts = None
 
     @property
     def is_open(self) -> bool:
@@ -122,3 +129,8 @@ class Handover(threading.local):
         """Return the forward pass of this step, once."""
         forward, self._forward = self._forward, None
         return forward
+
+    def take_parts(self) -> list[Tensor] | None:
+        """Return the summands of this step, once; None: they are not combined."""
+        parts, self.parts = self.parts, None
+        return parts

@@ -9,6 +9,7 @@ from typing import Any, Self
 import keras
 
 from coloss.joint import exporting, saving
+from coloss.joint.journal import Conflict
 from coloss.objective.errors import nearest
 
 
@@ -38,6 +39,16 @@ class Keeping(keras.Model):
     def __contains__(self, name: object) -> bool:
         """Return whether there is a member of this name."""
         return name in self._member_names
+
+    @property
+    def conflicts(self) -> list[Conflict]:
+        """Summands whose gradients met in a member so far, the most opposed first.
+
+        Measured in every training step since `compile`, where an aggregator (or a
+        weighting that reads gradients) is used; else empty.
+        """
+        journal = self.helpers.balance.journal
+        return [] if journal is None else journal.conflicts()
 
     def summary(self, print_fn: Any = None, **options: Any) -> None:
         """Print each member's name, input, output and parameters, then its layers.

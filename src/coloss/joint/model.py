@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
-from keras import ops
 
 from coloss.joint import optimizers
+from coloss.joint.balance_checks import check_balance
+from coloss.joint.balance_plan import make_plan
 from coloss.joint.batch import Batch, fused_loss
 from coloss.joint.coefficients import ByName, Coefficients, starting_values
 from coloss.joint.forward import Forward, Handover, run_members
@@ -17,22 +18,22 @@ from coloss.joint.fusion import check_fuse, fused
 from coloss.joint.keeping import Keeping
 from coloss.joint.labels import route
 from coloss.joint.members import FUSED, check_members, check_names
-from coloss.joint.missing import both, clean, replace_rows, rows_present
+from coloss.joint.minimising import Minimising
+from coloss.joint.missing import both, replace_rows, rows_present
+from coloss.joint.optimizers import ANY
 from coloss.joint.saving import shape_of
 from coloss.joint.settings import Settings, resolve_settings
 from coloss.joint.steps import Steps
-from coloss.joint.steps.replicas import replica_scaled
 from coloss.joint.teaching import Helpers, Teaching
 from coloss.joint.training import Training
 from coloss.joint.verdict import explain_form, explain_model, report_ascent
 from coloss.objective import Expression, Objective
-from coloss.objective.rows import Atom, evaluate
 
 Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="coloss")
-class JointModel(Steps, Training, Keeping):
+class JointModel(Steps, Training, Minimising, Keeping):
     """Several networks trained together, so that one learns from the others.
 
     Args:
@@ -92,7 +93,7 @@ class JointModel(Steps, Training, Keeping):
     def weights(self) -> list[keras.Variable]:
         """The members' variables and the projectors; no coefficients, no counts."""
         # TensorFlow's and torch's trainers train what is in here.
-        beside = [*self._coefficients.variables]
+        beside = [*self._coefficients.non_trainable_variables]
         beside += self._helpers.non_trainable_variables
         own = {id(variable) for variable in beside}
         return [weight for weight in super().weights if id(weight) not in own]
@@ -132,6 +133,9 @@ class JointModel(Steps, Training, Keeping):
         metrics: Any = None,
         weighted_metrics: Any = None,
         on_ascent: str = "warn",
+        weighting: Any = None,
+        aggregator: Any = None,
+        aggregation_level: str | None = None,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
@@ -146,12 +150,19 @@ class JointModel(Steps, Training, Keeping):
                 `keras.losses.Loss` instances or functions of (y_true, y_pred).
             objective: the joint loss as text, built with operators, or an
                 `Objective`; None: the sum of the members' losses.
-            coefficients: number or schedule (a callable of the epoch) for each
-                name in the objective that is no member.
+            coefficients: number, schedule (a callable of the epoch) or
+                `coloss.Trainable` for each name in the objective that is no member.
             metrics: a list for all members that have a loss, or a dict by member.
             weighted_metrics: the same, with sample weights.
             on_ascent: what happens when the objective trains a member to fail or
                 is unbounded: "warn" (`ObjectiveWarning`), "raise", or "allow".
+            weighting: weights of the summands that adapt: one of `coloss.weighting`,
+                or its short name ("dwa").
+            aggregator: how the summands' gradients are combined in each member: one
+                of `coloss.aggregation`, or its name ("upgrad").
+            aggregation_level: where these gradients are measured: "parameter",
+                "output" (cheaper: at what terms read of a member), "coefficient"
+                (for sums of losses); None: the aggregator's own choice.
             run_eagerly: as in Keras.
             steps_per_execution: as in Keras.
             jit_compile: as in Keras.
@@ -170,13 +181,21 @@ class JointModel(Steps, Training, Keeping):
             optimizer,
             members,
             reached=settings.objective.learners,
-            extra=lambda: self._helpers.projectors.by_learner(),
+            extra=self._beside_members,
         )
         found = explain_form(settings, members, starting_values(given))
         report_ascent(found, settings.objective, on_ascent)
+        plan = check_balance(
+            make_plan(
+                weighting, aggregator, aggregation_level, settings, members, given
+            ),
+            (settings.objective, tuple(members), given),
+            resolved,
+            auto_scale_loss and self.dtype_policy.name == "mixed_float16",
+        )
         # Nothing has changed so far: what is refused leaves the model as it was.
         self._coefficients.reset(given)
-        self._set_helpers(Helpers(settings.objective))
+        self._set_helpers(Helpers(settings.objective, plan))
         self._settings, self._seen_shapes = settings, ("", None)
         self._complete = frozenset()
         self.moving_coefficients.clear()
@@ -187,6 +206,8 @@ class JointModel(Steps, Training, Keeping):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
+        if all(member.built for member in members.values()):
+            self._helpers.balance.create(members)
         for name, member in members.items():
             settings.build_metrics(name, shape_of(member, "output_shape"))
         # No plain dict: Keras would take the user's metric instances as the model's.
@@ -196,12 +217,25 @@ class JointModel(Steps, Training, Keeping):
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
             "on_ascent": on_ascent,
+            "aggregation_level": aggregation_level,
             "run_eagerly": run_eagerly,
             "steps_per_execution": steps_per_execution,
             "jit_compile": jit_compile,
             "auto_scale_loss": auto_scale_loss,
         }
         self._arguments = MappingProxyType(arguments)
+
+    def _beside_members(self) -> dict[str, list[Any]]:
+        """Return trained variables outside the members, by the group that moves them.
+
+        Those of no member, trained coefficients and weights, have one of their own.
+        """
+        found = self._helpers.projectors.by_learner()
+        free = [
+            *self._coefficients.trainable_variables,
+            *self._helpers.balance.trainable_variables,
+        ]
+        return {**found, ANY: free} if free else found
 
     def _set_helpers(self, helpers: Helpers) -> None:
         tracker, locked = self._tracker, self._tracker.locked
@@ -249,6 +283,8 @@ class JointModel(Steps, Training, Keeping):
         complete = self._complete if training and self._handover.is_open else ()
         forward = run_members(self.members, inputs, training, tapped, complete)
         self._handover.put(forward)
+        if not self._helpers.balance.built:
+            self._helpers.balance.create(self.members)
         if not self._helpers.projectors.built:
             Teaching(self.batch_of(forward, None), self._helpers).make_projectors()
         outputs = {
@@ -280,55 +316,6 @@ class JointModel(Steps, Training, Keeping):
             self._coefficients.by_name,
             self._helpers,
         )
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Tensor:
-        """Return the objective on one batch, and log its parts.
-
-        Args:
-            x: inputs by member.
-            y: labels, for all or by member.
-            y_pred: outputs by member, from `call`.
-            sample_weight: weights of the supervised losses, for all or by member.
-            training: whether this is a training step.
-        """
-        settings = self._compiled()
-        forward = self._handover.take() or self._rebuilt(x, y_pred)
-        batch = self.batch_of(forward, y, sample_weight)
-        if self._helpers.reliability.names:
-            Teaching(batch, self._helpers).observe(training)
-        total, parts, size = 0.0, {}, forward.size
-        for summand, name in settings.summands:
-            value = evaluate(summand, batch).value()
-            parts[name] = (value, size)
-            total = total + value
-        for member in settings.losses:
-            if batch.labels(member) is not None:
-                parts[f"{member}_loss"] = _mean_and_rows(batch.atom(member), size)
-        settings.ledger.update_state(parts)
-        for regularizer in self.losses:
-            total = total + ops.sum(ops.cast(regularizer, "float32"))
-        return replica_scaled(ops.convert_to_tensor(total, dtype="float32"))
-
-    def _rebuilt(self, x: Any, y_pred: Any) -> Forward:
-        """Return a forward pass from predictions made outside of a step."""
-        if any(self._compiled().tapped.values()):
-            raise RuntimeError(
-                "compute_loss() reads layers of the members, and was not called within "
-                "a train or test step. Use train_step, test_step, fit or evaluate."
-            )
-        forward = Forward()
-        for name in self._member_names:
-            present = clean(x[name])[1] if x is not None else None
-            forward.present[name] = present
-            forward.outputs[name] = replace_rows(y_pred[name], present, 1.0)
-        return forward
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -385,9 +372,3 @@ class JointModel(Steps, Training, Keeping):
             An `Explanation`: text when printed, and `.to_dict()`.
         """
         return explain_model(self, x, y, sample_weight)
-
-
-def _mean_and_rows(atom: Atom, size: Tensor) -> tuple[Tensor, Tensor]:
-    if atom.mask is None:
-        return atom.mean(), size
-    return atom.mean(), ops.sum(ops.cast(atom.mask, "float32"))

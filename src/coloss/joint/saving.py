@@ -13,9 +13,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from coloss import aggregation
 from coloss.joint import sharing
 from coloss.objective import ObjectiveWarning
-from coloss.weighting import schedules
+from coloss.weighting import Trainable, methods, schedules
 
 _serialize = keras.saving.serialize_keras_object
 _deserialize = keras.saving.deserialize_keras_object
@@ -59,6 +60,9 @@ def compile_config(model: Any) -> dict[str, Any]:
     layer = model.coefficient_layer
     saved: dict[str, Any] = {}
     for name, value in layer.numbers().items():
+        if name in layer.trained:
+            saved[name] = {"trainable": value}
+            continue
         schedule = layer.schedules.get(name)
         if schedule is None:
             saved[name] = value
@@ -77,6 +81,11 @@ def compile_config(model: Any) -> dict[str, Any]:
     config = _serialize(dict(model._arguments))
     config["objective"] = str(model.objective)
     config["coefficients"] = saved
+    plan = model.helpers.balance.plan
+    if plan is not None and plan.weighting is not None:
+        config["weighting"] = methods.to_config(plan.weighting)
+    if plan is not None and plan.aggregator is not None:
+        config["aggregator"] = aggregation.to_config(plan.aggregator)
     config["projectors"] = model.helpers.projectors.shapes()
     config["trained"] = bool(model.optimizer is not None and model.optimizer.built)
     return config
@@ -88,16 +97,18 @@ def compile_from_config(model: Any, config: dict[str, Any]) -> None:
     objective, saved = config.pop("objective"), config.pop("coefficients")
     trained = config.pop("trained", True)
     shapes = config.pop("projectors", None)
-    arguments = _deserialize(config)
-    coefficients = {
-        name: schedules.from_config(value, name) for name, value in saved.items()
+    coefficients = {name: _coefficient(name, value) for name, value in saved.items()}
+    methods_ = {
+        key: config.pop(key) for key in ("weighting", "aggregator") if key in config
     }
+    arguments = _deserialize(config)
     on_ascent = arguments.pop("on_ascent")
     # The author was told when it was compiled first.
     model.compile(
         objective=objective,
         coefficients=coefficients,
         on_ascent="allow",
+        **methods_,
         **arguments,
     )
     model._arguments = MappingProxyType({**model._arguments, "on_ascent": on_ascent})
@@ -106,6 +117,12 @@ def compile_from_config(model: Any, config: dict[str, Any]) -> None:
     # Only what was built has a state in the file.
     if trained and all(member.built for member in model.members.values()):
         model.optimizer.build(model.trainable_variables)
+
+
+def _coefficient(name: str, value: Any) -> Any:
+    if isinstance(value, dict) and "trainable" in value:
+        return Trainable(value["trainable"])
+    return schedules.from_config(value, name)
 
 
 def save_names(model: Any, store: Any) -> None:

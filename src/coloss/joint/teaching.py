@@ -10,6 +10,8 @@ from keras import ops
 # Keras has no public way to read the mask that a layer attached to its output.
 from keras.src.backend import get_keras_mask
 
+from coloss.joint.balance import Balance
+from coloss.joint.balance_plan import Plan
 from coloss.joint.missing import both, replace_rows
 from coloss.joint.projectors import Key, Projectors
 from coloss.joint.reliability import Reliability
@@ -36,19 +38,24 @@ class Helpers(keras.layers.Layer):
 
     Args:
         objective: the joint loss, bound; None: nothing is needed.
+        plan: the weighting and the aggregator; None: neither.
 
     Attributes:
         projectors: trained maps between layers.
         windows: epochs in which terms count.
         reliability: measured accuracies.
+        balance: adaptive weights and combined gradients.
     """
 
-    def __init__(self, objective: Objective | None = None) -> None:
+    def __init__(
+        self, objective: Objective | None = None, plan: Plan | None = None
+    ) -> None:
         """Create what the objective needs."""
         super().__init__(name="helpers")
         self.projectors = Projectors(objective)
-        self.windows = Windows(objective)
+        self.windows = Windows(objective, plan is not None and plan.by_epoch)
         self.reliability = Reliability(objective)
+        self.balance = Balance(plan)
         self.built = True
 
 

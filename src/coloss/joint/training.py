@@ -70,6 +70,7 @@ class Training(keras.Model):
             arrays = self._arrays(x, y, sample_weight, class_weight)
             (y, sample_weight, complete), class_weight = arrays, None
         self._expect(complete)
+        self._check_validation(validation_split, validation_data)
         show_batch(callbacks, x, y, sample_weight)
         if isinstance(validation_data, tuple) and is_array_data(validation_data[0]):
             validation_data = self._validation(*validation_data)
@@ -200,6 +201,15 @@ class Training(keras.Model):
         if self._seen_shapes[0] != key:
             self._seen_shapes = (key, self(symbols))
         return self._seen_shapes[1]
+
+    def _check_validation(self: Any, split: float, data: Any) -> None:
+        """Refuse to train without the validation rows that a weighting reads."""
+        plan = self._helpers.balance.plan
+        if plan is not None and plan.validates and not split and data is None:
+            raise ValueError(
+                f"{type(plan.weighting).__name__} weighs networks by their validation "
+                "losses: give `validation_data` or `validation_split`."
+            )
 
     def _validation(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         y, sample_weight, _ = self._arrays(

@@ -39,9 +39,12 @@ class Windows(keras.layers.Layer):
 
     Args:
         objective: the joint loss, bound; None: no term.
+        counted: whether the epoch itself is kept, for methods that turn with it.
     """
 
-    def __init__(self, objective: Objective | None = None) -> None:
+    def __init__(
+        self, objective: Objective | None = None, counted: bool = False
+    ) -> None:
         """Create one variable a term."""
         super().__init__(name="windows", trainable=False)
         self._terms = () if objective is None else tuple(windowed(objective))
@@ -54,6 +57,15 @@ class Windows(keras.layers.Layer):
                 trainable=False,
                 name="factor",
             )
+        self._epoch = None
+        if counted:
+            self._epoch = self.add_weight(
+                shape=(),
+                initializer="zeros",
+                dtype="float32",
+                trainable=False,
+                name="epoch",
+            )
         self.built = True
         self.move(0)
 
@@ -62,6 +74,13 @@ class Windows(keras.layers.Layer):
         if self._factor is not None:
             values = [factor_at(epoch, **_window(term)) for term in self._terms]
             self._factor.assign(values)
+        if self._epoch is not None:
+            self._epoch.assign(float(epoch))
+
+    @property
+    def epoch(self) -> Tensor | None:
+        """The epoch, a scalar tensor; None where it is not counted."""
+        return None if self._epoch is None else ops.convert_to_tensor(self._epoch)
 
     def factor(self, term: Call) -> Tensor | None:
         """Return a term's factor: a scalar tensor, or None where it has no window."""

@@ -19,7 +19,7 @@ from coloss.joint.steps.guard import (
 BACKENDS = ("jax", "tensorflow", "torch")
 
 if TYPE_CHECKING:
-    from coloss.joint.steps.jax import Steps, replica_scaled
+    from coloss.joint.steps.jax import Steps, head_rows, replica_scaled
 else:
     if keras.backend.backend() not in BACKENDS:
         raise ImportError(
@@ -28,6 +28,7 @@ else:
         )
     _module = import_module(f"{__name__}.{keras.backend.backend()}")
     Steps, replica_scaled = _module.Steps, _module.replica_scaled
+    head_rows = _module.head_rows
 
 GuardedSteps = Steps
 
@@ -44,6 +45,7 @@ __all__ = [
     "NonFiniteGuard",
     "NonFiniteLossError",
     "Steps",
+    "head_rows",
     "raise_if_not_finite",
     "replica_scaled",
 ]

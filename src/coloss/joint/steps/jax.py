@@ -8,6 +8,7 @@ import jax
 import keras
 from jax import numpy as jnp
 
+from coloss.joint.steps.balanced import balance_of, balanced, rates_of
 from coloss.joint.steps.state import watched
 
 
@@ -33,6 +34,9 @@ class Steps:
         Returns:
             The logs, and the new state.
         """
+        balance = balance_of(self)
+        if balance is not None:
+            return self._balanced_step(balance, state, data)
         if not self.guarded:
             return super().train_step(state, data)  # type: ignore[misc]
         trainable, other, slots, metrics = state
@@ -48,6 +52,55 @@ class Steps:
             training=True,
             optimizer_variables=slots,
         )
+        return self._finish(state, (x, y, sample_weight), grads, aux)
+
+    def _balanced_step(self: Any, balance: Any, state: Any, data: Any) -> Any:
+        """Run one step in which a weighting or an aggregator has a hand."""
+        trainable, other, slots, metrics = state
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        regular = False
+
+        def parts(trainable: Any) -> Any:
+            nonlocal regular
+            loss, aux = self.compute_loss_and_updates(
+                trainable,
+                other,
+                metrics,
+                x,
+                y,
+                sample_weight,
+                training=True,
+                optimizer_variables=slots,
+            )
+            regular = self._handover.has_regularizers
+            return self._handover.take_parts() or [loss], aux
+
+        values, pull_back, aux = jax.vjp(parts, trainable, has_aux=True)
+
+        def pull(factors: Any, places: list[int]) -> list[Any]:
+            cotangents = [
+                jnp.asarray(factors.get(k, 0.0), value.dtype)
+                for k, value in enumerate(values)
+            ]
+            found = pull_back(cotangents)[0]
+            return [found[place] for place in places]
+
+        variables, others = self.trainable_variables, self.non_trainable_variables
+        loss, y_pred, new_other, metrics = aux
+        before = [*zip(variables, trainable, strict=True)]
+        before += zip(others, new_other, strict=True)
+        with keras.StatelessScope(state_mapping=before) as scope:
+            grads = balanced(balance, self, pull, values, variables, regular)
+            rates = balance.rates()
+        new_other = [scope.get_current_value(variable) for variable in others]
+        aux = (loss, y_pred, new_other, metrics)
+        return self._finish(state, (x, y, sample_weight), grads, aux, rates)
+
+    def _finish(
+        self: Any, state: Any, data: Any, grads: Any, aux: Any, rates: Any = None
+    ) -> Any:
+        """Update variables and metrics, where the step was good."""
+        (trainable, other, slots, _), (x, y, sample_weight) = state, data
         loss, y_pred, new_other, metrics = aux
         loss = jnp.where(self._gradients_finite(grads), loss, jnp.nan)
         logs, metrics = self._update_metrics_variables(
@@ -55,7 +108,13 @@ class Steps:
         )
         # The mean over the epoch is finite as long as every step was.
         good = jnp.isfinite(logs.get("loss", loss))
+        started = trainable
         trainable, slots = self._update(good, grads, trainable, slots)
+        for place, rate in rates_of(self, rates):
+            # Of a bad step the rates may be anything.
+            rate = jnp.where(good, rate, 1.0).astype(trainable[place].dtype)
+            moved = trainable[place] - started[place]
+            trainable[place] = started[place] + rate * moved
         other = [
             jnp.where(good, new, old) for new, old in zip(new_other, other, strict=True)
         ]
@@ -127,6 +186,28 @@ def finite(leaves: list[Any]) -> Any:
         return True
     # One array, one reduction: many small ones cost more than they read.
     return jnp.all(jnp.isfinite(jnp.concatenate([jnp.ravel(x) for x in floats])))
+
+
+def head_rows(function: Any, leaves: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+    """Return several values, and the gradient of each at their arguments.
+
+    Args:
+        function: from a list of tensors to a list of scalars, and something else.
+        leaves: where to take it; their own history is left out.
+
+    Returns:
+        The scalars, what else the function returned, and a row of gradients each.
+    """
+    detached = [jax.lax.stop_gradient(leaf) for leaf in leaves]
+    values, pull_back, extra = jax.vjp(function, detached, has_aux=True)
+    rows = []
+    for chosen in range(len(values)):
+        unit = [
+            jnp.asarray(float(k == chosen), value.dtype)
+            for k, value in enumerate(values)
+        ]
+        rows.append([jax.lax.stop_gradient(row) for row in pull_back(unit)[0]])
+    return values, extra, rows
 
 
 def replica_scaled(loss: Any) -> Any:

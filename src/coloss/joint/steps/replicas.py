@@ -22,3 +22,31 @@ def replica_scaled(loss: Any) -> Any:
 
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     return loss if replicas == 1 else loss / replicas
+
+
+def replicas() -> int:
+    """Return the number of replicas that train in step: 1 outside of a strategy."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
+def refuse_replicas(model: Any) -> None:
+    """Refuse to weigh or combine in several replicas.
+
+    Args:
+        model: the joint model.
+
+    Raises:
+        ValueError: if it would see a part of each batch only.
+    """
+    helpers = getattr(model, "_helpers", None)
+    if helpers is None or helpers.balance.plan is None or replicas() == 1:
+        return
+    raise ValueError(
+        "`weighting` and `aggregator` need the whole batch; under a TensorFlow "
+        f"strategy each of the {replicas()} replicas sees a part of it and would go "
+        "its own way. Train on one device, or on JAX with keras.distribution."
+    )

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from coloss.joint.steps.balanced import balance_of, balanced, rates_of
+from coloss.joint.steps.replicas import refuse_replicas
 from coloss.joint.steps.state import moved_by_forward, watched
 
 
@@ -33,27 +35,44 @@ class Steps:
         Returns:
             The logs.
         """
-        if not self.guarded or tf.distribute.has_strategy():
+        balance = balance_of(self)
+        refuse_replicas(self)
+        if balance is None and (not self.guarded or tf.distribute.has_strategy()):
             return super().train_step(data)  # type: ignore[misc]
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         moved = [(v, tf.identity(v.value)) for v in moved_by_forward(self)]
         variables = self.trainable_weights
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=balance is not None) as tape:
             y_pred = self(x, training=True) if self._call_has_training_arg else self(x)
             loss = self._compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
             )
             scaled = self.optimizer.scale_loss(loss)
         targets = [v.value for v in variables]
-        gradients = tape.gradient(scaled, targets, unconnected_gradients="zero")
+        rates = None
+        if balance is None:
+            gradients = tape.gradient(scaled, targets, unconnected_gradients="zero")
+        else:
+            values = self._handover.take_parts() or [scaled]
+            regular = self._handover.has_regularizers
+            pull = _pull(tape, values, targets)
+            gradients = balanced(balance, self, pull, values, variables, regular)
+            rates = balance.rates()
         loss = tf.where(
             self._gradients_finite(gradients, variables), loss, float("nan")
         )
         self._loss_tracker.update_state(loss, sample_weight=_rows(x))
 
         def update() -> None:
+            slowed = [
+                (place, rate, tf.identity(targets[place]))
+                for place, rate in rates_of(self, rates)
+            ]
             if variables:
                 self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            for place, rate, before in slowed:
+                moved = targets[place] - before
+                variables[place].assign(before + tf.cast(rate, before.dtype) * moved)
 
         def restore() -> None:
             for variable, before in moved:
@@ -67,6 +86,44 @@ class Steps:
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             return True  # It skips such steps itself, and lowers the scale.
         return finite([gradients[i] for i in watched(self, variables)])
+
+
+def _pull(tape: Any, values: list[Any], targets: list[Any]) -> Any:
+    def pull(factors: Any, places: list[int]) -> list[Any]:
+        chosen = [k for k in range(len(values)) if k in factors]
+        found = tape.gradient(
+            [values[k] for k in chosen],
+            [targets[place] for place in places],
+            output_gradients=[tf.cast(factors[k], values[k].dtype) for k in chosen],
+            unconnected_gradients="zero",
+        )
+        return [tf.convert_to_tensor(gradient) for gradient in found]
+
+    return pull
+
+
+def head_rows(function: Any, leaves: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+    """Return several values, and the gradient of each at their arguments.
+
+    Args:
+        function: from a list of tensors to a list of scalars, and something else.
+        leaves: where to take it; their own history is left out.
+
+    Returns:
+        The scalars, what else the function returned, and a row of gradients each.
+    """
+    detached = [tf.stop_gradient(leaf) for leaf in leaves]
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(detached)
+        values, extra = function(detached)
+    rows = [
+        [
+            tf.stop_gradient(row)
+            for row in tape.gradient(value, detached, unconnected_gradients="zero")
+        ]
+        for value in values
+    ]
+    return values, extra, rows
 
 
 def finite(gradients: list[Any]) -> Any:

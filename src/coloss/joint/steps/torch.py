@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import torch
 
+from coloss.joint.steps.balanced import balance_of, balanced, rates_of
 from coloss.joint.steps.state import moved_by_forward, watched
 
 
@@ -31,7 +32,8 @@ class Steps:
         Returns:
             The logs.
         """
-        if not self.guarded:
+        balance = balance_of(self)
+        if balance is None and not self.guarded:
             return super().train_step(data)  # type: ignore[misc]
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         moved = [(v, v.value.detach().clone()) for v in moved_by_forward(self)]
@@ -41,7 +43,15 @@ class Steps:
             x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
         )
         variables = self.trainable_weights[:]
-        gradients = gradients_of(self.optimizer.scale_loss(loss), variables)
+        rates = None
+        if balance is None:
+            gradients = gradients_of(self.optimizer.scale_loss(loss), variables)
+        else:
+            values = self._handover.take_parts() or [self.optimizer.scale_loss(loss)]
+            regular = self._handover.has_regularizers
+            pull = _pull(values, [variable.value for variable in variables])
+            gradients = balanced(balance, self, pull, values, variables, regular)
+            rates = balance.rates()
         with torch.no_grad():
             seen = loss.detach()
             if not self._gradients_finite(gradients, variables):
@@ -49,8 +59,15 @@ class Steps:
             self._loss_tracker.update_state(seen, sample_weight=_rows(x))
             # The mean over the epoch is finite as long as every step was.
             if bool(torch.isfinite(self._loss_tracker.result())):
+                slowed = [
+                    (place, rate, variables[place].value.detach().clone())
+                    for place, rate in rates_of(self, rates)
+                ]
                 if variables:
                     self.optimizer.apply(gradients, variables)
+                for place, rate, before in slowed:
+                    moved = variables[place].value - before
+                    variables[place].assign(before + rate.to(before.dtype) * moved)
             else:
                 for variable, before in moved:
                     variable.assign(before)
@@ -60,6 +77,45 @@ class Steps:
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             return True  # It skips such steps itself, and lowers the scale.
         return finite([gradients[i] for i in watched(self, variables)])
+
+
+def _pull(values: list[Any], targets: list[Any]) -> Any:
+    def pull(factors: Any, places: list[int]) -> list[Any]:
+        chosen = [k for k in factors if values[k].requires_grad]
+        wanted = [targets[place] for place in places]
+        found: Any = [None] * len(wanted)
+        if chosen and wanted:
+            found = torch.autograd.grad(
+                [values[k] for k in chosen],
+                wanted,
+                [torch.full_like(values[k], float(factors[k])) for k in chosen],
+                retain_graph=True,
+                allow_unused=True,
+            )
+        return [
+            torch.zeros_like(target) if gradient is None else gradient
+            for gradient, target in zip(found, wanted, strict=True)
+        ]
+
+    return pull
+
+
+def head_rows(function: Any, leaves: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+    """Return several values, and the gradient of each at their arguments.
+
+    Args:
+        function: from a list of tensors to a list of scalars, and something else.
+        leaves: where to take it; their own history is left out.
+
+    Returns:
+        The scalars, what else the function returned, and a row of gradients each.
+    """
+    detached = [leaf.detach().requires_grad_(True) for leaf in leaves]
+    values, extra = function(detached)
+    pull = _pull(values, detached)
+    everywhere = list(range(len(detached)))
+    rows = [pull({k: 1.0}, everywhere) for k in range(len(values))]
+    return values, extra, [[row.detach() for row in each] for each in rows]
 
 
 def gradients_of(loss: Any, variables: list[Any]) -> list[Any]:

@@ -1,0 +1,64 @@
+"""What the balanced steps of all backends have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from keras import ops
+
+
+def balance_of(model: Any) -> Any:
+    """Return the part of a model that changes its train step; None: a plain step."""
+    helpers = getattr(model, "_helpers", None)
+    balance = None if helpers is None else helpers.balance
+    return balance if balance is not None and balance.own_step else None
+
+
+def balanced(
+    balance: Any,
+    model: Any,
+    pull: Any,
+    values: Sequence[Any],
+    variables: Sequence[Any],
+    has_regularizers: bool,
+) -> list[Any]:
+    """Return the gradient that moves each variable.
+
+    Args:
+        balance: the weighting and the aggregator.
+        model: the joint model.
+        pull: from factors of the values, by position, and positions of variables to
+            the gradient there.
+        values: the summands and the rest; one value where they are not combined.
+        variables: the trained variables.
+        has_regularizers: whether the rest reaches the members.
+    """
+    if balance.combines:
+        summands = ops.stop_gradient(ops.stack(list(values)[:-1]))
+        found = balance.gradients(
+            pull, summands, model.members, variables, has_regularizers
+        )
+    else:
+        found = pull({0: 1.0}, list(range(len(variables))))
+    return balance.noised(found)
+
+
+def rates_of(model: Any, rates: Any) -> Iterator[tuple[int, Any]]:
+    """Yield the position of each variable whose update is scaled, and by how much.
+
+    Args:
+        model: the joint model.
+        rates: (M,) multipliers of the networks; None: nothing is scaled.
+    """
+    if rates is None:
+        return
+    networks = model._helpers.balance.networks
+    # A shared variable belongs to the first of its members.
+    owner: dict[int, int] = {}
+    for index, name in enumerate(networks):
+        for variable in model.members[name].trainable_variables:
+            owner.setdefault(id(variable), index)
+    for place, variable in enumerate(model.trainable_variables):
+        if id(variable) in owner:
+            yield place, rates[owner[id(variable)]]
