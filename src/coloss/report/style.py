@@ -25,6 +25,14 @@ LIGHT, DARK = "#FBF9F4", "#14181F"
 NEUTRAL, GAIN, HARM = "#6B7A8F", "#0E8A80", "#B5563C"
 """Of what says nothing, of what is good for a network, and of what harms it."""
 
+VERDICTS = {
+    # verdict: (colour, plotly's mark, matplotlib's mark)
+    "gained": (GAIN, "diamond", "D"),
+    "no evidence": (NEUTRAL, "circle-open", "o"),
+    "harmed": (HARM, "x", "X"),
+}
+"""How each verdict of a study is drawn."""
+
 MARKS = (
     # (plotly, matplotlib)
     ("circle", "o"),

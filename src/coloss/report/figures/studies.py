@@ -7,14 +7,7 @@ import plotly.graph_objects as go
 
 from coloss.report import prepare
 from coloss.report.figures.canvas import figure, plain
-from coloss.report.style import GAIN, HARM, NEUTRAL, colours
-
-VERDICTS = {
-    # verdict: (colour, plotly's mark, matplotlib's mark)
-    "gained": (GAIN, "diamond", "D"),
-    "no evidence": (NEUTRAL, "circle-open", "o"),
-    "harmed": (HARM, "x", "X"),
-}
+from coloss.report.style import NEUTRAL, VERDICTS, colours
 
 
 def forest(compared: pd.DataFrame, metric: str = "") -> go.Figure:
