@@ -109,7 +109,10 @@ def _operation(node: Binary) -> tuple[str, int]:
     if sign == "\u2062" and isinstance(node.right, Number):
         sign = "\u22c5"  # `w 2` would read as a name.
     first, second = _wrap(node.left, left), _wrap(node.right, right)
-    return f"{first}{_operator(sign)}{second}", precedence
+    # Room between a factor and a word.
+    room = sign == "\u2062" and isinstance(node.right, Call)
+    space = '<mspace width="0.2em"></mspace>' if room else ""
+    return f"{first}{_operator(sign)}{space}{second}", precedence
 
 
 def _row(node: Expression) -> str:

@@ -21,7 +21,15 @@ _AXIS = {
 
 def plain(text: object) -> str:
     """Return text as plotly shows it letter by letter: it reads some HTML."""
-    return html.escape(str(text), quote=False)
+    # `$...$` would be a formula for MathJax, where a notebook has it.
+    return html.escape(str(text), quote=False).replace("$", "&#36;")
+
+
+def short(text: object, longest: int = 42) -> str:
+    """Return a name for a legend: the end of a long one is left out."""
+    found = str(text)
+    cut = len(found) > longest
+    return plain(f"{found[: longest - 1]}\u2026" if cut else found)
 
 
 def figure(x: str, y: str, **layout: Any) -> go.Figure:
@@ -40,8 +48,16 @@ def figure(x: str, y: str, **layout: Any) -> go.Figure:
         margin={"l": 8, "r": 12, "t": 12, "b": 8},
         height=320,
         hovermode="closest",
-        legend={"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top"},
-        xaxis=_AXIS | {"title": {"text": plain(x), "standoff": 8}},
+        hoverlabel={"bgcolor": "#1C2430", "font": {"color": "#FFFFFF"}},
+        # At the lower end of the whole figure, whatever the axis needs above it.
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 0,
+            "yref": "container",
+            "yanchor": "bottom",
+        },
+        xaxis=_AXIS | {"title": {"text": plain(x), "standoff": 8}, "zeroline": False},
         yaxis=_AXIS | {"title": {"text": plain(y), "standoff": 8}},
     )
     return found.update_layout(**layout)

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from coloss.report import prepare
-from coloss.report.figures.canvas import figure, plain
+from coloss.report.figures.canvas import figure, plain, short
 from coloss.report.prepare.curves import Members
 from coloss.report.style import colours, marks
 
@@ -25,15 +25,18 @@ def learning_curves(history: Any, members: Members, metric: str = "loss") -> go.
         metric: without a network's name, such as "accuracy".
     """
     table = prepare.learning_curves(history, members, metric)
-    drawn = figure("epoch", metric)
-    colour, mark = colours(members), marks(members)
     both = table["part"].nunique() > 1
+    drawn = figure("epoch", f"{metric} (dotted: training)" if both else metric)
+    colour, mark = colours(members), marks(members)
     for (member, part), rows in table.groupby(["member", "part"], sort=False):
         solid = part == "validation" or not both
         drawn.add_scatter(
             x=rows["epoch"].tolist(),
             y=rows["value"].tolist(),
-            name=plain(member if not both else f"{member}, {part}"),
+            name=plain(member),
+            legendgroup=plain(member),
+            showlegend=solid,
+            hovertemplate=f"{part}, epoch %{{x}}: %{{y:.4g}}",
             mode="lines+markers" if solid else "lines",
             line={"color": colour[member], "width": 2.4 if solid else 1.6}
             | ({} if solid else {"dash": "dot"}),
@@ -59,7 +62,7 @@ def terms(history: Any, summands: Sequence[str]) -> go.Figure:
             x=rows["epoch"].tolist(),
             y=rows["value"].tolist(),
             base=rows["base"].tolist(),
-            name=plain(term),
+            name=short(term),
             # A pattern tells neighbours apart without colour.
             marker={
                 "color": colour[term],
@@ -69,7 +72,8 @@ def terms(history: Any, summands: Sequence[str]) -> go.Figure:
             hovertemplate="epoch %{x}: %{customdata:.4g}",
             customdata=rows["value"].tolist(),
         )
-    return drawn.update_layout(barmode="overlay")
+    # Every name needs a line of its own on a narrow page.
+    return drawn.update_layout(barmode="overlay", height=300 + 20 * len(colour))
 
 
 def coefficients(history: Any, names: Iterable[str] = ()) -> go.Figure:
@@ -88,7 +92,7 @@ def coefficients(history: Any, names: Iterable[str] = ()) -> go.Figure:
         drawn.add_scatter(
             x=rows["epoch"].tolist(),
             y=rows["value"].tolist(),
-            name=plain(name if kind == "coefficient" else f"weight of {name}"),
+            name=short(name if kind == "coefficient" else f"weight of {name}"),
             mode="lines+markers",
             line={"color": colour[key], "width": 2.2, "shape": "linear"},
             marker={"symbol": mark[key][0], "size": 7, "maxdisplayed": 9},

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from coloss.report import prepare
-from coloss.report.figures.canvas import figure, plain
+from coloss.report.figures.canvas import figure, plain, short
 from coloss.report.style import NEUTRAL, SERIES, colours
 
 
@@ -90,12 +90,14 @@ def data_summary(data: Mapping[str, Any]) -> go.Figure:
             `prepare.class_counts`.
     """
     table = prepare.class_counts(data)
-    drawn = figure("class", "rows", barmode="group", bargap=0.25)
+    # Lying down: names of classes may be long.
+    drawn = figure("rows", "", barmode="group", bargap=0.25)
     colour = colours(table["split"])
     for i, (split, rows) in enumerate(table.groupby("split", sort=False)):
         drawn.add_bar(
-            x=[plain(name) for name in rows["class"]],
-            y=rows["rows"].tolist(),
+            x=rows["rows"].tolist(),
+            y=[short(name, 18) for name in rows["class"]],
+            orientation="h",
             name=plain(split),
             marker={
                 "color": colour[split],
@@ -103,4 +105,6 @@ def data_summary(data: Mapping[str, Any]) -> go.Figure:
                 "pattern": {"shape": ("", "/", ".", "x")[i % 4], "size": 6},
             },
         )
-    return drawn.update_xaxes(type="category")
+    drawn.update_yaxes(type="category", autorange="reversed")
+    many = table["class"].nunique() * table["split"].nunique()
+    return drawn.update_layout(height=140 + 15 * max(many, 8))

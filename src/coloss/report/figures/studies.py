@@ -37,7 +37,12 @@ def forest(compared: pd.DataFrame, metric: str = "") -> go.Figure:
             },
             mode="markers",
             name=verdict,
-            marker={"color": colour, "symbol": mark, "size": 12, "line": {"width": 2}},
+            marker={
+                "color": colour,
+                "symbol": mark,
+                "size": 11,
+                "line": {"width": 2, "color": colour},
+            },
         )
     drawn.add_vline(x=0, line={"color": NEUTRAL, "dash": "dash", "width": 1.6})
     drawn.update_yaxes(

@@ -74,8 +74,13 @@ def draw(diagram: Diagram, label: str) -> Drawing:
     colour = colours(nodes)
     parts = [_link(link, nodes, colour[link.source]) for link in diagram.links]
     parts += [_node(node, colour[node.name]) for node in diagram.nodes]
+    heights = [_place(node)[1] for node in diagram.nodes] or [0.0]
+    loops = any(link.source == link.learner for link in diagram.links)
+    top = min(heights) - (64 if loops else 28)
+    height = max(heights) + 42 - top
     return Drawing(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" '
+        '<svg xmlns="http://www.w3.org/2000/svg" '
+        f'viewBox="0 {top:.0f} {_WIDTH:g} {height:.0f}" '
         f'role="img" aria-label="{html.escape(label)}" class="teaching" '
         'font-family="system-ui, sans-serif">' + "".join(parts) + "</svg>"
     )
@@ -112,12 +117,12 @@ def _node(node: Node, colour: str) -> str:
 
 def _link(link: Link, nodes: Mapping[str, Node], colour: str) -> str:
     colour = HARM if link.pushed else colour
-    path, tip, angle, middle = (
+    path, tip, angle, middle, side = (
         _loop(nodes[link.learner])
         if link.source == link.learner
-        else _arc(nodes[link.source], nodes[link.learner])
+        else _arc(nodes[link.source], nodes[link.learner], link.width)
     )
-    head = 7 + link.width
+    head = _head(link.width)
     x, y = tip
     corners = [
         (x, y),
@@ -136,16 +141,21 @@ def _link(link: Link, nodes: Mapping[str, Node], colour: str) -> str:
         f'<path d="{path}" fill="none" stroke="{colour}" stroke-linecap="butt" '
         f'stroke-width="{link.width:.2f}"{dash}/>'
         f'<polygon points="{points}" fill="{colour}"/>'
-        f'<text x="{middle[0]:.1f}" y="{middle[1]:.1f}" text-anchor="middle" '
+        f'<text x="{middle[0]:.1f}" y="{middle[1]:.1f}" text-anchor="{side}" '
         'font-size="11.5" style="fill:var(--ink,#1c2430);paint-order:stroke;'
         f'stroke:var(--surface,#fff);stroke-width:4px">{html.escape(words)}</text></g>'
     )
 
 
-_Shape = tuple[str, tuple[float, float], float, tuple[float, float]]
+_Shape = tuple[str, tuple[float, float], float, tuple[float, float], str]
 
 
-def _arc(source: Node, learner: Node) -> _Shape:
+def _head(width: float) -> float:
+    """Return the length of an arrow's head."""
+    return 8 + 1.1 * width
+
+
+def _arc(source: Node, learner: Node, width: float) -> _Shape:
     """Return path, tip, its direction and the label's place, from node to node."""
     (x0, y0), (x1, y1) = _place(source), _place(learner)
     length = math.hypot(x1 - x0, y1 - y0)
@@ -156,16 +166,21 @@ def _arc(source: Node, learner: Node) -> _Shape:
     start, end = _edge_of(x0, y0, cx, cy, 3), _edge_of(x1, y1, cx, cy, 5)
     angle = math.atan2(end[1] - cy, end[0] - cx)
     # The line ends inside the head, whose point it would blunt.
-    inner = (end[0] - 6 * math.cos(angle), end[1] - 6 * math.sin(angle))
+    back = 0.8 * _head(width)
+    inner = (end[0] - back * math.cos(angle), end[1] - back * math.sin(angle))
     path = (
         f"M{start[0]:.1f},{start[1]:.1f} Q{cx:.1f},{cy:.1f} "
         f"{inner[0]:.1f},{inner[1]:.1f}"
     )
+    # The label stands on the outer side of the bend.
+    nx, ny = (y1 - y0) / length, -(x1 - x0) / length
+    away = width / 2 + 5
     middle = (
-        0.25 * start[0] + 0.5 * cx + 0.25 * end[0],
-        0.25 * start[1] + 0.5 * cy + 0.25 * end[1] + 4,
+        0.25 * start[0] + 0.5 * cx + 0.25 * end[0] + away * nx,
+        0.25 * start[1] + 0.5 * cy + 0.25 * end[1] + away * ny + 4 + 4 * ny,
     )
-    return path, end, angle, middle
+    side = "start" if nx > 0.35 else "end" if nx < -0.35 else "middle"
+    return path, end, angle, middle, side
 
 
 def _loop(node: Node) -> _Shape:
@@ -174,7 +189,7 @@ def _loop(node: Node) -> _Shape:
     top = y - _BOX[1] / 2
     path = f"M{x - 16:.1f},{top:.1f} C{x - 40:.1f},{top - 42:.1f} "
     path += f"{x + 40:.1f},{top - 42:.1f} {x + 17:.1f},{top - 8:.1f}"
-    return path, (x + 14, top - 2), math.atan2(6, -3), (x, top - 34)
+    return path, (x + 14, top - 2), math.atan2(6, -3), (x, top - 36), "middle"
 
 
 def _edge_of(
