@@ -9,6 +9,7 @@
 | `explanation.json` | `Explanation.to_dict()`, text, LaTeX, names of the entries |
 | `flow.parquet` | one row an edge and measurement: fields of `callbacks.EdgeFlow` |
 | `conflicts.parquet` | `when`, `member`, `first`, `second`, `cosine` of two terms |
+| `columns.json` | what new files must have: by member, `names` and `fill` |
 | `data.json` | rows, classes, and what is missing, by split and member |
 | `evaluation.parquet` | one row a validation or test row: label and prediction |
 | `models/NAME.keras`, `model.keras` | each network, and the joint model |
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 CONFIG, ENVIRONMENT, LOG = "config.toml", "environment.json", "log.jsonl"
 EXPLANATION, DATA, STUDY = "explanation.json", "data.json", "study.json"
+COLUMNS = "columns.json"
 TABLES = (
     "history",
     "flow",
@@ -100,7 +102,8 @@ class RunFolder:
     def environment(self) -> dict[str, Any] | None:
         """How it was run.
 
-        Keys: `command` (list), `status` ("running", "finished", "interrupted",
+        Keys: `command` (list), `folder` (that paths in the configuration are relative
+        to), `status` ("running", "finished", "interrupted",
         "failed"), `error` (text or None), `started`, `finished` (ISO 8601),
         `seconds`, `versions` (by package), `python`, `platform`, `backend`, `device`,
         `memory` (bytes of the machine), `seed`, `parameters` (by member),
@@ -132,6 +135,11 @@ class RunFolder:
         `missing` (rows by split), `standardized`.
         """
         return self._json(DATA)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """By member, `names` of its features (none for arrays) and `fill` for gaps."""
+        return self._json(COLUMNS) or {}
 
     @property
     def log(self) -> list[dict[str, Any]]:

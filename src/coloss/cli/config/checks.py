@@ -72,6 +72,10 @@ def _members(config: Config) -> Iterator[Problem]:
         yield from _name(name, path)
         if one_table and member.data is not None:
             yield Problem((*path, "data"), "is not for a data set in one `table`")
+        if member.id is not None and (one_table or config.data.id is None):
+            yield Problem(
+                (*path, "id"), "needs `data.id`, and a file of its own for the member"
+            )
         if one_table and member.columns is None and len(config.members) > 1:
             yield Problem(
                 path, "needs `columns`, its part of the columns of `data.table`"

@@ -14,7 +14,7 @@ Label = str | int | float
 class Fractions(Part):
     """Shares of the labelled rows that are not trained on."""
 
-    validation: Annotated[Share, Field(description="To select on.")] = 0.15
+    validation: Annotated[float, Field(gt=0, lt=1, description="To select on.")] = 0.15
     test: Annotated[Share, Field(description="To report, never selected on.")] = 0.15
 
 

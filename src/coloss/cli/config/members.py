@@ -21,6 +21,9 @@ class Member(Part):
     data: Annotated[
         str | None, Field(description="File of its features; not with `data.table`.")
     ] = None
+    id: Annotated[
+        str | None, Field(description="Column of the ids here, instead of `data.id`.")
+    ] = None
     columns: Annotated[
         list[str] | None,
         Field(

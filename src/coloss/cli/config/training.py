@@ -89,7 +89,6 @@ class Output(Part):
     mlflow: Annotated[
         str | None, Field(description="An experiment's name; stored where MLflow says.")
     ] = None
-    wandb: Annotated[str | None, Field(description="A project's name.")] = None
 
 
 class Arm(Part):

@@ -8,7 +8,7 @@ from coloss.data.readers.features import (
     read_features,
 )
 from coloss.data.readers.ids import column_as_text, ids_of, read_ids
-from coloss.data.readers.tables import TABLE_SUFFIXES, read_table
+from coloss.data.readers.tables import TABLE_SUFFIXES, column_names, read_table
 
 __all__ = [
     "TABLE_SUFFIXES",
@@ -16,6 +16,7 @@ __all__ = [
     "Features",
     "choose_columns",
     "column_as_text",
+    "column_names",
     "features_of",
     "ids_of",
     "read_features",

@@ -78,7 +78,7 @@ def read_features(
                 raise DataError(f"is a table; `{name}` is for NPY and NPZ", path)
         table = read_table(path, () if id is None else (id,))
         features = features_of(table, path, id, columns, reserved)
-    _check_finite(features, path)
+    check_finite(features, path)
     if features.ids is not None and len(features.ids) != len(features.values):
         raise DataError(
             f"has {len(features.values)} rows and {len(features.ids)} ids", path
@@ -193,7 +193,8 @@ def _lists(column: Any, name: str, path: Path) -> np.ndarray:
     return np.array([empty if row is None else row for row in rows], "float32")
 
 
-def _check_finite(features: Features, path: Path) -> None:
+def check_finite(features: Features, path: Path) -> None:
+    """Refuse infinite values, and those that float32 cannot hold."""
     bad = np.argwhere(np.isinf(features.values))
     if len(bad):
         row, column = bad[0][0], bad[0][-1]

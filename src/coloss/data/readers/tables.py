@@ -21,12 +21,15 @@ _BLOCK = 1 << 25
 """Bytes that are parsed at once: more than the longest line."""
 
 
-def read_table(path: Path, as_text: Collection[str] = ()) -> pa.Table:
-    """Return all columns of a file.
+def read_table(
+    path: Path, as_text: Collection[str] = (), only: Collection[str] | None = None
+) -> pa.Table:
+    """Return the columns of a file.
 
     Args:
         path: with one of `TABLE_SUFFIXES`.
         as_text: columns of a text file that stay text, such as ids: "007" is not 7.
+        only: of a Parquet file, read these of its columns; None: all.
 
     Raises:
         DataError: if the file cannot be read, or names a column twice.
@@ -42,7 +45,9 @@ def read_table(path: Path, as_text: Collection[str] = ()) -> pa.Table:
         elif suffix in (".parquet", ".pq"):
             import pyarrow.parquet as pq
 
-            table = pq.read_table(path)
+            if only is not None:
+                only = [name for name in pq.read_schema(path).names if name in only]
+            table = pq.read_table(path, columns=only)
         elif suffix in COLUMN_SUFFIXES:
             table = _arrow(path)
         else:
@@ -59,6 +64,38 @@ def read_table(path: Path, as_text: Collection[str] = ()) -> pa.Table:
     return table
 
 
+def column_names(path: Path) -> list[str]:
+    """Return the names of a file's columns, without reading the rows.
+
+    Args:
+        path: with one of `TABLE_SUFFIXES`.
+
+    Raises:
+        DataError: if the file cannot be read.
+    """
+    import csv
+
+    suffix = path.suffix.lower()
+    if suffix in TEXT_SUFFIXES and suffix != ".arff":
+        if not path.exists():
+            raise DataError("does not exist", path)
+        header = _header(path)
+        return next(csv.reader([header.rstrip("\r\n")], delimiter=_delimiter(header)))
+    if suffix in (".parquet", ".pq"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return list(pq.read_schema(path).names)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"cannot be read: {_first_line(error)}", path) from None
+    return list(read_table(path).column_names)
+
+
+def _delimiter(header: str) -> str:
+    return max(",;\t", key=header.count)
+
+
 def _check(names: Sequence[str], rows: int, path: Path) -> None:
     twice = [name for name, number in Counter(names).items() if number > 1]
     if twice:
@@ -69,9 +106,8 @@ def _check(names: Sequence[str], rows: int, path: Path) -> None:
 
 def _csv(path: Path, as_text: Collection[str]) -> pa.Table:
     header = _header(path)
-    delimiter = max(";\t,", key=header.count)
     with path.open("rb") as file:
-        return _parsed(file, None, delimiter, '"', as_text)
+        return _parsed(file, None, _delimiter(header), '"', as_text)
 
 
 def _header(path: Path) -> str:
