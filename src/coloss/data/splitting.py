@@ -86,8 +86,10 @@ def _by_group(
     random: np.random.Generator,
 ) -> np.ndarray:
     """Deal out groups, largest first, each to the part that it fits best."""
-    counts = np.zeros((groups.max() + 1, codes.max() + 1))
+    counts = np.zeros((groups.max() + 1, codes.max() + 2))
     np.add.at(counts, (groups[known], codes[known]), 1)
+    # All rows together count like a class: they, too, are to be near their share.
+    counts[:, -1] = counts.sum(axis=1)
     wanted = np.outer((1 - sum(shares), *shares), counts.sum(axis=0))
     have = np.zeros_like(wanted)
     order = random.permutation(len(counts))

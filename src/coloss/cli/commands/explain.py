@@ -37,7 +37,7 @@ def explain(
         if batch:
             from coloss.cli.runs.session import prepare
 
-            session = prepare(settings, config.absolute().parent, out)
+            session = prepare(settings, config.parent, out)
             found = session.explanation
         else:
             found = explained(settings)

@@ -75,7 +75,7 @@ def init(
             ids=ids or [],
             regression=regression,
         )
-        text = written(wanted.completed(config.absolute().parent))
+        text = written(wanted.completed(config.parent))
         parse(text, str(config))  # What is written is valid, whatever was asked for.
         config.write_text(text, encoding="utf-8")
         out.say(f"{config} is written. Next: coloss train {config}")

@@ -37,11 +37,11 @@ def validate(
         from coloss.cli.config import load
 
         settings = load(config)
-        check_files(settings, config.absolute().parent)
+        check_files(settings, config.parent)
         found = explained(settings)
         rows: dict[str, Any] = {}
         if data:
-            rows = _read(settings, config.absolute().parent)
+            rows = _read(settings, config.parent)
         out.event("valid", objective=found.objective, **rows)
         out.say(str(found))
         for part, number in rows.get("rows", {}).items():

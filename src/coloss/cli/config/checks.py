@@ -135,14 +135,22 @@ def _objective(config: Config) -> Iterator[Problem]:
     if bound is None:
         return
     yield from _ports(config, bound, path)
-    # A study's arms may name what the main objective does not.
-    unused = () if config.study else config.coefficients
-    for name in unused:
-        if name not in bound.names:
+    named = {*bound.names, *_names_in_arms(config)}
+    for name in config.coefficients:
+        if name not in named:
             yield Problem(
-                ("coefficients", name),
-                f"is in no objective{nearest(name, bound.names)}",
+                ("coefficients", name), f"is in no objective{nearest(name, named)}"
             )
+
+
+def _names_in_arms(config: Config) -> Iterator[str]:
+    """Yield what a study's arms name; the main objective need not name it."""
+    for given in config.study.arms.values() if config.study else ():
+        text = given if isinstance(given, str) else given.objective
+        try:
+            yield from Objective(text or config.objective_text).names
+        except (ObjectiveError, TypeError):
+            continue  # A problem of its own.
 
 
 def _bound(

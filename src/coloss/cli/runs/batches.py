@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,7 @@ class Batches(keras.utils.PyDataset):
         ]
         counts = [sum(len(self._local[n]) for n in w) for w in self._windows]
         ends = np.cumsum([0, *counts]).tolist()
-        self._borders = list(zip(ends, ends[1:], strict=False))
+        self._borders = list(itertools.pairwise(ends))
         self._held = None
 
     def _window(self, number: int) -> tuple[dict[str, np.ndarray], np.ndarray]:

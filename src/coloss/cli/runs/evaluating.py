@@ -30,7 +30,7 @@ def evaluate_run(
     """
     folder = origin(run)
     if other is not None:
-        config, folder = load(other), other.absolute().parent
+        config, folder = load(other), other.parent
     joint = load_joint(run)
     try:
         source = open_source(config, folder)

@@ -81,6 +81,7 @@ def read_rows(config: Config, folder: Path) -> Rows:
     }
     labels = _joined(config, labels, found)
     x = _aligned(config, labels, found)
+    y, classes = codes_of(config, labels)
     parts = parts_of(config, labels)
     fills = {
         name: means_of(x[name][parts == "train"])
@@ -88,7 +89,6 @@ def read_rows(config: Config, folder: Path) -> Rows:
         if member.fill == "mean"
     }
     x |= {name: filled(x[name], means) for name, means in fills.items()}
-    y, classes = codes_of(config, labels)
     rows = Rows(labels.ids, x, y, parts, classes, labels.groups, found, fills)
     _check(config, rows)
     return rows

@@ -47,8 +47,8 @@ class Streamed:
                 raise DataError(f"members.{name}.fill is not for data.stream")
         self.config = config
         labels = read_labels(config, folder)
-        self.ids, self.parts = labels.ids, parts_of(config, labels)
         self.y, self.classes = codes_of(config, labels)
+        self.ids, self.parts = labels.ids, parts_of(config, labels)
         self.groups = RowGroups(config, folder / str(config.data.table))
         self.shapes = {n: (len(c),) for n, c in self.groups.names.items()}
         self._measures, self._missing = self._pass()

@@ -48,7 +48,7 @@ def run_study(
     goes_on = not force and (folder / STORE).exists()
     if not goes_on:
         claim(folder, force)
-    origin = path.absolute().parent
+    origin = path.parent
     study, source = prepare_study(config, origin)
     run = RunFolder(folder)
     if not goes_on:

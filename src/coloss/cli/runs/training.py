@@ -32,7 +32,7 @@ def run_training(
     claim(folder, force)
     check_trackers(config)
     output.say("reading data and building networks ...")
-    session = prepare(config, path.absolute().parent, output)
+    session = prepare(config, path.parent, output)
     run = RunFolder(folder)
     clear(folder)
     told = session.source.describe()
