@@ -15,7 +15,7 @@ OBJECTIVE = (
     " + 0.2*mutual(visual, text)"
 )
 CLASSES = ["anger", "joy", "<img src=x onerror=alert(1)>", "calm"]
-EPOCHS = 30
+EPOCHS = 12
 
 
 def explanation(objective=OBJECTIVE):
@@ -50,7 +50,7 @@ def history(seed=0, level=0.8):
 def flow():
     edges = (("visual", 0.42), ("visual", 0.2), ("text", 0.31), ("text", 0.11))
     rows = []
-    for epoch in range(0, EPOCHS, 5):
+    for epoch in range(0, EPOCHS, 2):
         for term, (source, norm) in zip(summands()[3:], edges, strict=True):
             taught = ["visual", "text"] if "mutual" in term else ["acoustic"]
             for learner in taught:
@@ -146,7 +146,7 @@ def environment():
         "memory": 24 * 2**30,
         "seed": 7,
         "parameters": {"acoustic": 210_000, "visual": 18_000, "text": 26_000},
-        "best_epoch": 21,
+        "best_epoch": 8,
         "monitor": "val_acoustic_accuracy",
     }
 

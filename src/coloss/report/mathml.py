@@ -85,8 +85,7 @@ def _mathml(node: Expression) -> tuple[str, int]:
         return f"{_operator(chr(0x2212))}{_wrap(node.operand, PRODUCT)}", SUM
     if isinstance(node, Number):
         below_zero = node.value < 0
-        text = number_text(node.value).replace("-", "\u2212")
-        return f"<mn>{text}</mn>", SUM if below_zero else ATOM
+        return _number(node.value), SUM if below_zero else ATOM
     if isinstance(node, Name):
         return _name(node), ATOM
     if isinstance(node, Port):
@@ -96,6 +95,15 @@ def _mathml(node: Expression) -> tuple[str, int]:
     if isinstance(node, Call):
         return _call(node), ATOM
     raise TypeError(f"Not a node of the objective language: {node!r}.")
+
+
+def _number(value: float) -> str:
+    mantissa, _, exponent = number_text(value).replace("-", "\u2212").partition("e")
+    if not exponent:
+        return f"<mn>{mantissa}</mn>"
+    sign = "\u2212" if exponent.startswith("\u2212") else ""
+    power = f"<mn>{sign}{exponent.lstrip(chr(0x2212) + '+0')}</mn>"
+    return f"<mn>{mantissa}</mn>{_operator(chr(0x22C5))}<msup><mn>10</mn>{power}</msup>"
 
 
 def _operation(node: Binary) -> tuple[str, int]:
@@ -171,5 +179,5 @@ def _call(node: Call) -> str:
 
 def _option(value: OptionValue) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"<mn>{number_text(float(value))}</mn>"
+        return _number(float(value))
     return f"<mtext>{html.escape(str(value))}</mtext>"
