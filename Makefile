@@ -18,8 +18,10 @@ help:  ## Show this list
 	$(BIN)/pip install --quiet --editable '.[demo]'
 	@touch $@
 
-.venv/.test: .venv/bin/python pyproject.toml
+# The tests of the report open it in a browser.
+.venv/.test: .venv/bin/python pyproject.toml tools/install_browser.sh
 	$(BIN)/pip install --quiet --editable '.[test]'
+	bash tools/install_browser.sh
 	@touch $@ .venv/.demo
 
 demo: .venv/.demo  ## Train on the data in the package; ends with the answer in demo/

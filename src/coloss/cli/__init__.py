@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import sys
 
+_EXTRAS = {"pydantic", "pyarrow", "tomlkit", "plotly", "jinja2", "pandas", "scipy"}
+"""What a command may find missing that the extra `cli` brings."""
+
 
 def main() -> None:
     """Run the command line; installed as `coloss`."""
     try:
         from coloss.cli.app import app
+
+        app()
     except ModuleNotFoundError as error:
-        sys.exit(
+        if error.name not in {"typer", "rich", *_EXTRAS}:
+            raise
+        print(
             f"coloss: the command line needs {error.name!r}. Install it with: "
-            'pip install "coloss[demo]"'
+            'pip install "coloss[cli]"',
+            file=sys.stderr,
         )
-    app()
+        sys.exit(2)
 
 
 __all__ = ["main"]

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import coloss
-
-app = typer.Typer(
-    help="Train several Keras networks together, so that one learns from the others.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
+from coloss.cli.commands import (
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    init,
+    predict,
+    report,
+    schema,
+    study,
+    train,
+    validate,
 )
+from coloss.cli.commands.options import examples
+
+HELP = (
+    "Train several Keras networks together, so that one learns from the others.\n\n"
+    + examples(
+        "coloss init config.toml acoustic=a.csv text=t.npz --labels labels.csv "
+        "--id id --label emotion",
+        "coloss train config.toml",
+        "coloss predict run acoustic=new.csv --output predictions.csv",
+    )
+    + "\n\n[bold]Exit codes[/]\n\n"
+    "0 done; 1 training or a self-test failed; 2 wrong use, configuration or data, and "
+    "nothing was written; 130 interrupted, and what was trained is saved."
+)
+
+app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="rich")
 
 
 def _version(shown: bool) -> None:
@@ -34,20 +57,19 @@ def _options(
     """Options before the command."""
 
 
-@app.command()
-def demo(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for model, plot and table.")
-    ] = Path("demo"),
-    seeds: Annotated[
-        int, typer.Option(min=3, max=1000, help="Paired runs of each arm.")
-    ] = 10,
-    epochs: Annotated[int, typer.Option(min=8, help="Epochs of each run.")] = 60,
-) -> None:
-    """Four ways to train three networks on real digits: which helps the main one?
-
-    Example: coloss demo --seeds 20
-    """
-    from coloss.cli.demo import run_demo
-
-    run_demo(output, seeds, epochs)
+for _module in (
+    init,
+    validate,
+    schema,
+    train,
+    evaluate,
+    explain,
+    study,
+    report,
+    predict,
+    export,
+    demo,
+    doctor,
+):
+    _name = _module.__name__.rsplit(".", 1)[-1]
+    app.command(name=_name, help=_module.HELP)(getattr(_module, _name))

@@ -1,0 +1,53 @@
+"""`coloss report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coloss.cli.commands.options import (
+    Force,
+    answering,
+    examples,
+    refusing_to_overwrite,
+)
+
+HELP = (
+    "Draw the page of a run again, or one page that compares several runs.\n\n"
+    + examples(
+        "coloss report run",
+        "coloss report runs/first runs/second --output comparison.html",
+    )
+)
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Page; report.html of the one run."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Draw a page; the help is above."""
+    with answering() as out:
+        from coloss.cli.errors import CliError
+        from coloss.report.run_folder import RunFolder
+
+        try:
+            folders = [RunFolder.opened(run) for run in runs]
+        except FileNotFoundError as error:
+            raise CliError(str(error)) from None
+        if output is not None:
+            refusing_to_overwrite(output, force)
+        elif len(folders) > 1:
+            raise CliError(
+                "several runs make a page of their own; say where: --output."
+            )
+        page = output or folders[0].report_path
+        from coloss.report import write_run
+
+        write_run([folder.path for folder in folders], page)
+        out.say(str(page))

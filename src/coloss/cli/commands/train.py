@@ -1,0 +1,64 @@
+"""`coloss train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coloss.cli.commands.options import (
+    ConfigFile,
+    Force,
+    Json,
+    Quiet,
+    answering,
+    examples,
+)
+
+HELP = (
+    "Train the networks of a configuration, and write a run folder.\n\n"
+    "The folder holds each network, histories, predictions and a report. Ctrl-C ends "
+    "training after the present step and saves what was trained (exit code 130).\n\n"
+    + examples(
+        "coloss train config.toml",
+        "coloss train config.toml --output runs/second --epochs 10 --json",
+    )
+)
+
+
+def train(
+    config: ConfigFile,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Run folder, for output.folder."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="For training.epochs.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="For training.seed.")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write files for TensorBoard.")
+    ] = False,
+    mlflow: Annotated[
+        str | None, typer.Option(help="MLflow experiment to log to.")
+    ] = None,
+    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train as configured; the help is above."""
+    with answering(json, quiet) as out:
+        from coloss.cli.config import load
+        from coloss.cli.config.overrides import overridden
+
+        settings = overridden(
+            load(config),
+            training={"epochs": epochs, "seed": seed},
+            output={"tensorboard": tensorboard or None, "mlflow": mlflow},
+        )
+        folder = output or config.parent / settings.output.folder
+        from coloss.cli.runs.training import run_training
+
+        raise typer.Exit(run_training(settings, config, folder, out, force, report))

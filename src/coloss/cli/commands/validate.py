@@ -1,0 +1,108 @@
+"""`coloss validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coloss.cli.commands.options import (
+    ConfigFile,
+    Json,
+    Quiet,
+    answering,
+    examples,
+)
+
+if TYPE_CHECKING:
+    from coloss.cli.config import Config
+
+HELP = (
+    "Check a configuration, and say what its objective does to each network.\n\n"
+    "Nothing is trained and no network is built. With --data the files are read and "
+    "joined, too.\n\n"
+    + examples("coloss validate config.toml", "coloss validate config.toml --data")
+)
+
+
+def validate(
+    config: ConfigFile,
+    data: Annotated[bool, typer.Option("--data", help="Read all files.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check a file; the help is above."""
+    with answering(json, quiet) as out:
+        from coloss.cli.config import load
+
+        settings = load(config)
+        check_files(settings, config.parent)
+        found = explained(settings)
+        rows: dict[str, Any] = {}
+        if data:
+            rows = _read(settings, config.parent)
+        out.event("valid", objective=found.objective, **rows)
+        out.say(str(found))
+        for part, number in rows.get("rows", {}).items():
+            out.say(f"{part}: {number} rows, {rows['labelled'][part]} labelled")
+        out.say(f"{config} is valid.")
+
+
+def check_files(config: Config, folder: Path) -> None:
+    """Refuse a configuration that names files which are not there.
+
+    Raises:
+        CliError: naming each.
+    """
+    from coloss.cli.errors import CliError
+
+    named = {"data.labels": config.data.labels, "data.table": config.data.table}
+    for name, member in config.members.items():
+        for key in ("data", "ids", "model"):
+            named[f"members.{name}.{key}"] = getattr(member, key)
+    lost = [
+        f"{key}: there is no file '{folder / value}'."
+        for key, value in named.items()
+        if value is not None and not (folder / value).is_file()
+    ]
+    if lost:
+        raise CliError(*lost, note=f"Paths are relative to '{folder}'.")
+
+
+def explained(config: Config) -> Any:
+    """Return what the objective does, from its form alone."""
+    from coloss.cli.config.coefficients import as_schedule
+    from coloss.objective import Objective
+    from coloss.weighting import value_at
+
+    values = {
+        name: value_at(as_schedule(given), 0, name)
+        for name, given in config.coefficients.items()
+    }
+    return Objective(config.objective_text).explain(
+        members=list(config.members),
+        coefficients=values,
+        frozen=[n for n, m in config.members.items() if m.frozen],
+        regression=[] if config.is_classification else list(config.members),
+    )
+
+
+def _read(config: Config, folder: Path) -> dict[str, Any]:
+    import numpy as np
+
+    from coloss.cli.errors import CliError
+    from coloss.cli.runs.rows import read_rows
+    from coloss.data.readers import DataError
+
+    try:
+        rows = read_rows(config, folder)
+    except DataError as error:
+        raise CliError(str(error)) from None
+    labelled = rows.y >= 0 if rows.classes is not None else ~np.isnan(rows.y)
+    parts = dict.fromkeys(rows.parts.tolist())
+    return {
+        "rows": {part: int((rows.parts == part).sum()) for part in parts},
+        "labelled": {p: int((labelled & (rows.parts == p)).sum()) for p in parts},
+        "classes": rows.classes,
+    }

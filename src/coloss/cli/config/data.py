@@ -1,0 +1,88 @@
+"""The tables `[data]` and `[data.fractions]`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from coloss.cli.config.base import Part, Share, Whole
+
+Label = str | int | float
+
+
+class Fractions(Part):
+    """Shares of the labelled rows that are not trained on."""
+
+    validation: Annotated[float, Field(gt=0, lt=1, description="To select on.")] = 0.15
+    test: Annotated[Share, Field(description="To report, never selected on.")] = 0.15
+
+
+class Data(Part):
+    """Where labels, ids and splits come from, and how rows are prepared.
+
+    Paths are relative to the configuration file. A file is CSV, TSV, ARFF, Parquet,
+    Arrow, Feather, NPY or NPZ, by its suffix.
+    """
+
+    label: Annotated[str, Field(description="Column of the label.")]
+    labels: Annotated[
+        str | None, Field(description="File with id and label (and split, group).")
+    ] = None
+    table: Annotated[
+        str | None,
+        Field(description="One file with everything, instead of one a member."),
+    ] = None
+    id: Annotated[
+        str | None,
+        Field(
+            description="Column that joins the files. Without it, the rows of every "
+            "file are in one order."
+        ),
+    ] = None
+    task: Annotated[
+        Literal["classification", "regression"],
+        Field(description="Whether labels are classes or numbers."),
+    ] = "classification"
+    classes: Annotated[
+        list[str | int] | None,
+        Field(min_length=2, description="Their order; sorted when left out."),
+    ] = None
+    missing_labels: Annotated[
+        list[Label] | None,
+        Field(
+            description="Labels that mean: unlabelled. An empty cell always does; "
+            'when left out, "?" as well, and -1 among classes.'
+        ),
+    ] = None
+    unlisted: Annotated[
+        Literal["refuse", "unlabelled", "drop"],
+        Field(description="What becomes of ids that the label file does not have."),
+    ] = "refuse"
+    split: Annotated[
+        str | None,
+        Field(description="Column that says train, validation or test."),
+    ] = None
+    fractions: Fractions = Fractions()
+    group: Annotated[
+        str | None,
+        Field(description="Column, such as the speaker; a group is never split."),
+    ] = None
+    stratify: Annotated[
+        bool, Field(description="Whether every split has the classes' shares.")
+    ] = True
+    seed: Annotated[Whole, Field(description="Of the split by fractions.")] = 0
+    standardize: Annotated[
+        bool,
+        Field(
+            description="Whether features get mean 0 and spread 1, as on training "
+            "rows. Done inside each network, which so takes the files' own numbers."
+        ),
+    ] = True
+    stream: Annotated[
+        bool,
+        Field(
+            description="Read `table` (Parquet) while training, for a file larger than "
+            "the memory."
+        ),
+    ] = False

@@ -1,0 +1,63 @@
+"""The tables `[members.NAME]`: one network each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from coloss.cli.config.base import Part, Positive
+from coloss.cli.config.layers import Dense, Dropout, Layer
+
+DEFAULT_LAYERS: list[Layer] = [
+    Dense(kind="dense", units=64, name="hidden"),
+    Dropout(kind="dropout", rate=0.3),
+]
+
+
+class Member(Part):
+    """A network and what it sees: `layers` (an output layer is added), or `model`."""
+
+    data: Annotated[
+        str | None, Field(description="File of its features; not with `data.table`.")
+    ] = None
+    id: Annotated[
+        str | None, Field(description="Column of the ids here, instead of `data.id`.")
+    ] = None
+    columns: Annotated[
+        list[str] | None,
+        Field(
+            min_length=1,
+            description='Names or patterns such as "F0*"; "!name" leaves out. '
+            "All columns with numbers when left out.",
+        ),
+    ] = None
+    ids: Annotated[
+        str | None,
+        Field(description="File of the ids of an NPY file: NPY, or text by line."),
+    ] = None
+    array: Annotated[
+        str | None, Field(description="Name of the features in an NPZ file.")
+    ] = None
+    fill: Annotated[
+        Literal["refuse", "mean"],
+        Field(
+            description="What becomes of single missing values in a row: an error, or "
+            "the mean of the training rows."
+        ),
+    ] = "refuse"
+    layers: Annotated[
+        list[Layer] | None, Field(description="Before the output layer.")
+    ] = None
+    model: Annotated[
+        str | None, Field(description="A saved `.keras` file instead of `layers`.")
+    ] = None
+    frozen: Annotated[bool, Field(description="Whether it stays as it is.")] = False
+    learning_rate: Annotated[
+        Positive | None, Field(description="Instead of that of `[training]`.")
+    ] = None
+
+    @property
+    def layer_list(self) -> list[Layer]:
+        """Its layers, or the default ones."""
+        return DEFAULT_LAYERS if self.layers is None else self.layers

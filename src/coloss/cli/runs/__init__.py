@@ -1,0 +1,1 @@
+"""From a configuration to data, networks, training, and a run folder."""

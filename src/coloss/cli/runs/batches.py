@@ -1,0 +1,103 @@
+"""Batches of a streamed file, as Keras takes them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+if TYPE_CHECKING:
+    from coloss.cli.runs.streaming import Streamed
+
+WINDOW = 128 * 2**20
+"""Bytes of row groups that are mixed with each other."""
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of one part of a streamed file.
+
+    Row groups are read in random order, and rows are mixed within windows of several:
+    a file that is sorted by class is best shuffled once before.
+
+    Args:
+        source: of the rows.
+        part: "train", "validation" or "test".
+        size: rows a batch.
+        seed: of the order; None: the order of the file.
+    """
+
+    def __init__(
+        self, source: Streamed, part: str, size: int, seed: int | None
+    ) -> None:
+        """Plan the first epoch."""
+        super().__init__()
+        self._source, self._size, self._seed = source, size, seed
+        self.complete = source.complete if part == "train" else frozenset()
+        groups = source.groups
+        self._local = [
+            np.flatnonzero(source.parts[groups.rows(n)] == part)
+            for n in range(len(groups))
+        ]
+        self._rows = sum(len(rows) for rows in self._local)
+        self._wide = max(1, WINDOW // max(1, groups.bytes))
+        self._epoch, self._begun = 0, False
+        self._held: tuple[int, dict[str, np.ndarray], np.ndarray] | None = None
+        self._plan()
+
+    def __len__(self) -> int:
+        """Return the batches an epoch."""
+        return math.ceil(self._rows / self._size)
+
+    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return a batch: inputs by member, and labels."""
+        start = index * self._size
+        stop = min(start + self._size, self._rows)
+        pieces = []
+        for number, (low, high) in enumerate(self._borders):
+            if low < stop and high > start:
+                x, y = self._window(number)
+                rows = slice(max(start - low, 0), min(stop, high) - low)
+                pieces.append(({n: v[rows] for n, v in x.items()}, y[rows]))
+        x = {n: np.concatenate([p[0][n] for p in pieces]) for n in pieces[0][0]}
+        return x, np.concatenate([y for _, y in pieces])
+
+    def on_epoch_begin(self) -> None:
+        """Go on to the order of the next epoch, after the first one."""
+        self._epoch += self._begun
+        self._begun = True
+        self._plan()
+
+    def _plan(self) -> None:
+        """Choose the order of row groups, and where each window begins and ends."""
+        order = np.array([n for n, rows in enumerate(self._local) if len(rows)])
+        if self._seed is not None:
+            order = np.random.default_rng((self._seed, self._epoch)).permutation(order)
+        self._windows = [
+            order[start : start + self._wide]
+            for start in range(0, len(order), self._wide)
+        ]
+        counts = [sum(len(self._local[n]) for n in w) for w in self._windows]
+        ends = np.cumsum([0, *counts]).tolist()
+        self._borders = list(itertools.pairwise(ends))
+        self._held = None
+
+    def _window(self, number: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        if self._held is not None and self._held[0] == number:
+            return self._held[1:]
+        self._held = None  # The old one goes before the new one comes.
+        source, xs, ys = self._source, [], []
+        for group in self._windows[number]:
+            rows = self._local[group]
+            xs.append({n: v[rows] for n, v in source.groups.read(group).items()})
+            ys.append(source.y[source.groups.rows(group)][rows])
+        x: dict[str, Any] = {}
+        random = np.random.default_rng((self._seed or 0, self._epoch, number))
+        count = sum(map(len, ys))
+        order = np.arange(count) if self._seed is None else random.permutation(count)
+        for name in list(xs[0]):
+            x[name] = np.concatenate([part.pop(name) for part in xs])[order]
+        self._held = (number, x, np.concatenate(ys)[order])
+        return self._held[1:]

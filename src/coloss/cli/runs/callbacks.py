@@ -1,0 +1,130 @@
+"""What watches a training from the command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from coloss.cli.output import Output, Tracker
+from coloss.report.run_folder import RunFolder
+
+
+class Journal(keras.callbacks.Callback):
+    """Keeps every epoch's entries: in the log as it ends, and as rows.
+
+    Args:
+        run: the folder.
+        output: told of every epoch.
+        tracker: of progress, in epochs.
+        shown: the entries that are shown beside it.
+
+    Attributes:
+        rows: one an epoch.
+    """
+
+    def __init__(
+        self, run: RunFolder, output: Output, tracker: Tracker, shown: list[str]
+    ) -> None:
+        """Start without an epoch."""
+        super().__init__()
+        self._run, self._output, self._tracker = run, output, tracker
+        self._shown, self._epoch = shown, 0
+        self.rows: list[dict[str, float]] = []
+        self._start = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Move the bar within long epochs."""
+        steps = self.params.get("steps")
+        if steps:
+            self._tracker.step(self._epoch + (batch + 1) / steps)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the epoch down."""
+        entries = {name: float(value) for name, value in (logs or {}).items()}
+        self.rows.append({"epoch": epoch, **entries})
+        seconds = round(time.monotonic() - self._start, 3)
+        self._run.append_log("epoch", epoch=epoch, seconds=seconds, **entries)
+        self._output.event("epoch", epoch=epoch, seconds=seconds, **entries)
+        figures = {name: entries[name] for name in self._shown if name in entries}
+        self._tracker.step(epoch + 1, figures)
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Writes the joint model now and then; the newest file is always whole.
+
+    Args:
+        folder: made when it is needed.
+        every: epochs.
+    """
+
+    def __init__(self, folder: Path, every: int) -> None:
+        """Write nothing yet."""
+        super().__init__()
+        self.folder, self.every = folder, every
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the model, where it is this epoch's turn."""
+        if (epoch + 1) % self.every:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / ".partial.keras"
+        self.model.save(partial)
+        os.replace(partial, self.folder / "last.keras")
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Ends training after the present step when the user or the system asks.
+
+    Attributes:
+        signal: the signal that came; None: none.
+    """
+
+    def __init__(self, output: Output) -> None:
+        """Wait for nothing yet."""
+        super().__init__()
+        self._output = output
+        self.signal: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take Ctrl-C and SIGTERM as a wish to end, once; the second one kills."""
+        names = (signal.SIGINT, signal.SIGTERM)
+        before = {name: signal.signal(name, self._asked) for name in names}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+    def _asked(self, number: int, frame: Any) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+        self._output.note(
+            "ending after this step, and saving what was trained; once more ends now"
+        )
+
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """End the training if somebody asked."""
+        if self.signal is not None:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """End it, too, if the wish came during validation."""
+        if self.signal is not None:
+            self.model.stop_training = True

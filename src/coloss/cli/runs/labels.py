@@ -1,0 +1,178 @@
+"""Labels, splits and groups, as the files say them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from coloss.cli.config import Config
+from coloss.data.readers import DataError, column_as_text, ids_of, read_table
+from coloss.data.readers.errors import some
+from coloss.data.splitting import PARTS
+
+_ALIASES = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "devel": "validation",
+    "development": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+}
+"""How data sets call the parts."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One entry a row each.
+
+    Attributes:
+        ids: of the rows.
+        values: label as text; None where there is none.
+        parts: "train", "validation" or "test"; None where shares decide.
+        groups: None where there are none.
+        path: the file, for messages.
+    """
+
+    ids: list[str]
+    values: list[str | None]
+    parts: list[str] | None
+    groups: list[str | None] | None
+    path: Path
+
+    def extended(self, ids: list[str]) -> Labels:
+        """Return the labels with unlabelled training rows behind."""
+        more = len(ids)
+        return dataclasses.replace(
+            self,
+            ids=[*self.ids, *ids],
+            values=[*self.values, *[None] * more],
+            parts=None if self.parts is None else [*self.parts, *["train"] * more],
+            # Each a group of its own: nobody says whose they are.
+            groups=None if self.groups is None else [*self.groups, *ids],
+        )
+
+
+def read_labels(config: Config, folder: Path) -> Labels:
+    """Return the labels that a configuration names.
+
+    Raises:
+        DataError: if the file or a column cannot be used.
+    """
+    data = config.data
+    path = folder / str(data.labels or data.table)
+    wanted = [data.id, data.label, data.split, data.group]
+    try:
+        named = [name for name in wanted if name is not None]
+        table = read_table(path, named, only=named)
+        values = column_as_text(table, data.label, path)
+        if data.id is None:
+            ids = [str(row) for row in range(table.num_rows)]
+        else:
+            ids = ids_of(table, data.id, path)
+        split = None if data.split is None else column_as_text(table, data.split, path)
+        group = None if data.group is None else column_as_text(table, data.group, path)
+    except DataError as error:
+        raise DataError(f"data: {error}") from None
+    missing = _missing(config)
+    labels = [None if value in missing else value for value in values]
+    if group is not None and None in group:
+        raise DataError(
+            f"data.group: {group.count(None)} rows of {path} have no {data.group!r}"
+        )
+    return Labels(ids, labels, _parts(split, labels, path), group, path)
+
+
+def _missing(config: Config) -> set[str | None]:
+    given = config.data.missing_labels
+    if given is None:
+        given = ["?", -1] if config.is_classification else ["?"]
+    return {None, *(str(value) for value in given)}
+
+
+def _parts(
+    split: list[str | None] | None, labels: list[str | None], path: Path
+) -> list[str] | None:
+    if split is None:
+        return None
+    parts = [_ALIASES.get((value or "").lower()) for value in split]
+    unknown = sorted({v or "" for v, p in zip(split, parts, strict=True) if p is None})
+    if unknown:
+        raise DataError(
+            f"data.split: {path} says {some(unknown)}; expected {', '.join(PARTS)}"
+        )
+    found = [str(part) for part in parts]
+    known = {p for p, label in zip(found, labels, strict=True) if label is not None}
+    for part in ("train", "validation"):
+        if part not in known:
+            raise DataError(f"data.split: {path} has no labelled row for {part}")
+    return found
+
+
+def codes_of(config: Config, labels: Labels) -> tuple[np.ndarray, list[str] | None]:
+    """Return labels as numbers, and the classes' names.
+
+    Returns:
+        (rows,) int32 with -1 where unlabelled and the classes, or float32 with NaN
+        and None.
+
+    Raises:
+        DataError: if a label is no class, or no number.
+    """
+    known = [value for value in labels.values if value is not None]
+    if not known:
+        raise DataError(f"data.label: {labels.path} has no label at all")
+    if not config.is_classification:
+        return _numbers(labels), None
+    found = sorted(set(known), key=_order)
+    given = config.data.classes
+    classes = found if given is None else [str(name) for name in given]
+    strangers = [name for name in found if name not in classes]
+    if strangers:
+        raise DataError(
+            f"data.classes: {labels.path} has labels that are not listed: "
+            f"{some(strangers)} (classes: {some(classes, 8)})"
+        )
+    if len(classes) < 2:
+        raise DataError(f"data.label: {labels.path} has one class only, {classes[0]!r}")
+    if given is None and len(classes) > 20 and len(classes) > len(known) / 2:
+        raise DataError(
+            f"data.label: {labels.path} has {len(classes)} different labels on "
+            f"{len(known)} rows. For numbers to predict: "
+            'data.task = "regression"'
+        )
+    place = {name: number for number, name in enumerate(classes)}
+    codes = [-1 if value is None else place[value] for value in labels.values]
+    return np.array(codes, "int32"), classes
+
+
+def _order(name: str) -> tuple[int, float, str]:
+    """Sort numbers by value, before text."""
+    try:
+        return 0, float(name), name
+    except ValueError:
+        return 1, 0.0, name
+
+
+def _numbers(labels: Labels) -> np.ndarray:
+    found = []
+    for key, value in zip(labels.ids, labels.values, strict=True):
+        try:
+            number = np.nan if value is None else float(value)
+        except ValueError:
+            raise DataError(
+                f"data.label: {labels.path} has the label {value!r} in row {key!r}, "
+                "which is no number"
+            ) from None
+        found.append(number)
+    numbers = np.array(found, "float32")
+    if np.isinf(numbers).any():
+        raise DataError(f"data.label: {labels.path} has infinite labels")
+    return numbers

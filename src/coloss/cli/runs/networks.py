@@ -1,0 +1,213 @@
+"""Networks of a configuration, as a joint model, compiled."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from coloss.cli.config import Config
+from coloss.cli.config.checks import OUTPUT
+from coloss.cli.config.coefficients import as_schedule
+from coloss.cli.config.layers import KERAS_NAMES
+from coloss.cli.config.members import Member
+from coloss.cli.errors import CliError
+from coloss.data import Standardizer
+from coloss.joint import JointModel
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and variance of each feature, over training rows.
+
+    Attributes:
+        mean: (features,), float64.
+        variance: (features,), 1 where a feature is constant.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray) -> Spread:
+        """Measure rows (n, ..., features); rows of NaN do not count."""
+        measured = Standardizer.fit(x.reshape(-1, x.shape[-1]))
+        return cls(measured.mean, measured.scale**2)
+
+
+def build_joint(
+    config: Config,
+    folder: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    outputs: int,
+    spreads: Mapping[str, Spread],
+) -> JointModel:
+    """Return the joint model of a configuration, uncompiled.
+
+    Args:
+        config: checked.
+        folder: that paths are relative to.
+        shapes: of one row, by member.
+        outputs: classes, or 1 for numbers.
+        spreads: by member whose network standardises its input.
+
+    Raises:
+        CliError: if a network cannot be built, or a saved one does not fit.
+    """
+    members = {}
+    for name, member in config.members.items():
+        if member.model is not None:
+            network = _loaded(name, folder / member.model)
+        else:
+            network = _built(
+                config, name, member, shapes[name], outputs, spreads.get(name)
+            )
+        _check(name, network, shapes[name], outputs)
+        if member.frozen:
+            network.trainable = False
+        members[name] = network
+    return JointModel(members, fuse=config.objective.fuse)
+
+
+def _built(
+    config: Config,
+    name: str,
+    member: Member,
+    shape: tuple[int, ...],
+    outputs: int,
+    spread: Spread | None,
+) -> keras.Model:
+    layers: list[Any] = [keras.Input(shape)]
+    if spread is not None:
+        layers.append(
+            keras.layers.Normalization(
+                mean=spread.mean.tolist(),
+                variance=spread.variance.tolist(),
+                name="standardize",
+            )
+        )
+    for layer in member.layer_list:
+        kind = type(layer).__name__
+        make = getattr(keras.layers, KERAS_NAMES.get(kind, kind))
+        layers.append(make(**layer.arguments()))
+    activation = "softmax" if config.is_classification else None
+    layers.append(keras.layers.Dense(outputs, activation, name=OUTPUT))
+    try:
+        return keras.Sequential(layers, name=name)
+    except ValueError as error:
+        raise CliError(
+            f"members.{name}.layers do not fit each other or rows of shape {shape}: "
+            f"{_first(error)}"
+        ) from None
+
+
+def _loaded(name: str, path: Path) -> keras.Model:
+    key = f"members.{name}.model"
+    if not path.exists():
+        raise CliError(f"{key}: there is no file '{path}'.")
+    try:
+        network = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # Keras raises what it likes here.
+        raise CliError(f"{key}: '{path}' cannot be loaded: {_first(error)}") from None
+    if not isinstance(network, keras.Model) or isinstance(network, JointModel):
+        raise CliError(
+            f"{key}: '{path}' holds a {type(network).__name__}; expected the network "
+            "of one member. `joint[name].save(...)` writes one."
+        )
+    return network
+
+
+def _check(
+    name: str, network: keras.Model, shape: tuple[int, ...], outputs: int
+) -> None:
+    found = tuple(network.output_shape[1:])
+    if found == (outputs,) and tuple(network.input_shape[1:]) == shape:
+        return
+    place = f"members.{name}"
+    if tuple(network.input_shape[1:]) != shape:
+        raise CliError(
+            f"{place}.model takes rows of shape {tuple(network.input_shape[1:])}; its "
+            f"data has {shape}."
+        )
+    if len(found) > 1:
+        raise CliError(
+            f"{place}: the network ends in rows of shape {found}; expected "
+            f'({outputs},). Add {{ kind = "flatten" }} or '
+            '{ kind = "global_average_pool1d" }.'
+        )
+    raise CliError(f"{place}.model has {found[0]} outputs; the data needs {outputs}.")
+
+
+def optimizer_of(config: Config) -> Any:
+    """Return one optimizer, or one for each network with its own learning rate."""
+    own = {n: m.learning_rate for n, m in config.members.items() if m.learning_rate}
+    common = _optimizer(config, config.training.learning_rate)
+    if not own:
+        return common
+    if len(own) == len(config.members):
+        return {name: _optimizer(config, rate) for name, rate in own.items()}
+    return {**{n: _optimizer(config, r) for n, r in own.items()}, "*": common}
+
+
+def _optimizer(config: Config, rate: float) -> keras.Optimizer:
+    training = config.training
+    settings: dict[str, Any] = {"learning_rate": rate}
+    for key in ("weight_decay", "clipnorm"):
+        if getattr(training, key) is not None:
+            settings[key] = getattr(training, key)
+    classes = {name.lower(): name for name in dir(keras.optimizers)}
+    return getattr(keras.optimizers, classes[training.optimizer])(**settings)
+
+
+def compile_arguments(config: Config) -> dict[str, Any]:
+    """Return the arguments of `JointModel.compile`, without objective and optimizer."""
+    training, classes = config.training, config.is_classification
+    usual = "sparse_categorical_crossentropy" if classes else "mean_squared_error"
+    arguments: dict[str, Any] = {
+        "loss": training.loss or usual,
+        "metrics": ["accuracy"] if classes else ["mean_absolute_error"],
+    }
+    for key in ("weighting", "aggregator"):
+        if getattr(training, key) is not None:
+            arguments[key] = getattr(training, key)
+    return arguments
+
+
+def compile_joint(config: Config, joint: JointModel) -> list[str]:
+    """Compile a joint model as configured, and return the warnings.
+
+    Raises:
+        CliError: if it is refused.
+    """
+    coefficients = {n: as_schedule(v) for n, v in config.coefficients.items()}
+    named = _named(config)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            joint.compile(
+                optimizer=optimizer_of(config),
+                objective=config.objective_text,
+                coefficients={n: v for n, v in coefficients.items() if n in named},
+                on_ascent=config.objective.on_ascent,
+                **compile_arguments(config),
+            )
+    except (TypeError, ValueError, KeyError) as error:
+        raise CliError(f"the objective cannot be trained: {error}") from None
+    return list(dict.fromkeys(str(one.message) for one in caught))
+
+
+def _named(config: Config) -> frozenset[str]:
+    """Return the names in the objective; a study's arms may need more coefficients."""
+    from coloss.objective import Objective
+
+    return frozenset(Objective(config.objective_text).names)
+
+
+def _first(error: Exception) -> str:
+    """Return the first paragraph of a message of Keras."""
+    return str(error).strip().split("\n\n")[0].replace("\n", " ")

@@ -1,0 +1,164 @@
+"""Predictions for rows of new files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coloss.cli.config import Config
+from coloss.cli.errors import CliError
+from coloss.cli.runs.predictions import columns_of
+from coloss.cli.runs.reading import load_joint, load_member, origin
+from coloss.cli.runs.rows import filled, member_features
+from coloss.data import align
+from coloss.data.readers import DataError, Features
+from coloss.objective.errors import nearest
+from coloss.report.run_folder import RunFolder
+
+
+def predict_files(
+    run: RunFolder,
+    config: Config,
+    files: list[str],
+    member: str | None,
+    fused: bool,
+) -> Any:
+    """Return a table of ids and predictions.
+
+    Args:
+        run: finished.
+        config: of the run.
+        files: `MEMBER=FILE` each, or one file of a table.
+        member: the network; None: the main one.
+        fused: whether all networks predict together.
+
+    Raises:
+        CliError: if a file, or its columns, do not fit the networks.
+    """
+    if fused and config.objective.fuse is None:
+        raise CliError(
+            'the run has no fused prediction; it needs objective.fuse = "mean".'
+        )
+    chosen = member or config.main
+    given = _by_member(files, config)
+    wanted = list(config.members) if fused else [chosen]
+    unknown = [name for name in wanted if name not in config.members]
+    if unknown:
+        raise CliError(no_member(unknown[0], config))
+    lost = [name for name in wanted if name not in given]
+    if lost:
+        raise CliError(f"there is no file for {', '.join(lost)}: {lost[0]}=FILE.")
+    found = {name: _read(run, config, name, given[name]) for name in wanted}
+    if fused:
+        ids, outputs = _fused(run, config, found)
+    else:
+        network = load_member(run, config, chosen)
+        ids, values = _ids(found[chosen]), found[chosen].values
+        outputs = _predicted(network, values)
+    return _table(run, config, ids, outputs)
+
+
+def _by_member(files: list[str], config: Config) -> dict[str, Path]:
+    found = {}
+    for text in files:
+        name, equals, path = text.partition("=")
+        if not equals and config.data.table is not None:
+            found.update(dict.fromkeys(config.members, Path(text)))
+        elif not equals:
+            raise CliError(f"expected MEMBER=FILE; found {text!r}.")
+        elif name not in config.members:
+            raise CliError(no_member(name, config))
+        else:
+            found[name] = Path(path)
+    return found
+
+
+def no_member(name: str, config: Config) -> str:
+    """Return the sentence for a name that no member has."""
+    return (
+        f"no member {name!r}{nearest(name, config.members)} "
+        f"(members: {', '.join(config.members)})."
+    )
+
+
+def _read(run: RunFolder, config: Config, name: str, path: Path) -> Features:
+    """Return new features; their columns must be those of the training data."""
+    try:
+        found = member_features(config, name, config.members[name], origin(run), path)
+    except DataError as error:
+        raise CliError(str(error)) from None
+    known = run.columns.get(name, {"names": [], "fill": None})
+    values = found.values
+    if known["names"] and found.names != known["names"]:
+        values = _reordered(found, known["names"], path, name)
+    if known["fill"] is not None:
+        values = filled(values, np.array(known["fill"], "float32"))
+    return Features(found.ids, values, known["names"])
+
+
+def _reordered(
+    found: Features, trained: list[str], path: Path, member: str
+) -> np.ndarray:
+    place = {column: number for number, column in enumerate(found.names)}
+    lost = [column for column in trained if column not in place]
+    if lost:
+        raise CliError(
+            f"{path}: {len(lost)} columns that {member!r} was trained on are not "
+            f"there, the first is {lost[0]!r}{nearest(lost[0], found.names)}."
+        )
+    return found.values[:, [place[column] for column in trained]]
+
+
+def _ids(found: Features) -> list[str]:
+    return found.ids or [str(row) for row in range(len(found.values))]
+
+
+def _predicted(network: Any, values: np.ndarray) -> np.ndarray:
+    """Return outputs; NaN for rows that are missing."""
+    expected = tuple(network.input_shape[1:])
+    if values.shape[1:] != expected:
+        raise CliError(
+            f"the network takes rows of shape {expected}; the file has "
+            f"{values.shape[1:]}."
+        )
+    flat = np.isnan(values).reshape(len(values), -1)
+    partly = flat.any(axis=1) & ~flat.all(axis=1)
+    if partly.any():
+        raise CliError(
+            f"{int(partly.sum())} rows lack single values (the first is row "
+            f"{int(np.argmax(partly))}); fill them first."
+        )
+    missing = flat.all(axis=1)
+    clean = np.where(missing.reshape(-1, *[1] * (values.ndim - 1)), 0.0, values)
+    outputs = np.array(network.predict(clean.astype("float32"), 1024, verbose=0))
+    outputs[missing] = np.nan
+    return outputs
+
+
+def _fused(
+    run: RunFolder, config: Config, found: dict[str, Features]
+) -> tuple[list[str], np.ndarray]:
+    joint = load_joint(run)
+    try:
+        tables = {name: (_ids(f), f.values) for name, f in found.items()}
+        joined = align(tables)
+        outputs = joint.predict(joined.x, batch_size=1024, verbose=0)
+    except ValueError as error:
+        raise CliError(f"the files do not fit the networks: {error}") from None
+    return joined.ids, np.asarray(outputs["fused"])
+
+
+def _table(run: RunFolder, config: Config, ids: list[str], outputs: np.ndarray) -> Any:
+    import pandas as pd
+
+    columns = columns_of(outputs, config.is_classification)
+    classes = (run.data or {}).get("classes")
+    if classes:
+        places = columns.pop("predicted")
+        named = {"predicted": [None if p < 0 else classes[p] for p in places]}
+        for place, name in enumerate(classes):
+            named[f"probability_{name}"] = columns[f"probability_{place}"]
+        columns = named
+    return pd.DataFrame({config.data.id or "row": ids, **columns})

@@ -1,0 +1,80 @@
+"""A finished run, opened again: its configuration, networks and rows."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coloss.cli.config import Config
+from coloss.cli.errors import CliError
+from coloss.report.run_folder import CONFIG, RunFolder
+
+if TYPE_CHECKING:
+    from coloss.joint import JointModel
+
+
+def open_run(path: Path) -> tuple[RunFolder, Config]:
+    """Return a run and its configuration, complete.
+
+    Raises:
+        CliError: if there is none, or it is not from this version.
+    """
+    from pydantic import ValidationError
+
+    try:
+        run = RunFolder.opened(path)
+        return run, Config.model_validate(run.config)
+    except (FileNotFoundError, tomllib.TOMLDecodeError) as error:
+        raise CliError(str(error)) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise CliError(
+            f"'{path / CONFIG}' is none that this version wrote: {place}: "
+            f"{first['msg']}"
+        ) from None
+
+
+def origin(run: RunFolder) -> Path:
+    """Return the folder that the configuration's paths are relative to."""
+    folder = (run.environment or {}).get("folder")
+    return Path(folder) if folder else run.path
+
+
+def load_joint(run: RunFolder) -> JointModel:
+    """Return the trained joint model.
+
+    Raises:
+        CliError: if the run holds none.
+    """
+    return _loaded(run.path / "model.keras")
+
+
+def load_member(run: RunFolder, config: Config, name: str) -> Any:
+    """Return one trained network.
+
+    Raises:
+        CliError: if there is no such member, or no file.
+    """
+    from coloss.objective.errors import nearest
+
+    if name not in config.members:
+        raise CliError(
+            f"no member {name!r}{nearest(name, config.members)} "
+            f"(members: {', '.join(config.members)})."
+        )
+    return _loaded(run.path / "models" / f"{name}.keras")
+
+
+def _loaded(path: Path) -> Any:
+    if not path.exists():
+        raise CliError(f"there is no '{path}': the run has not ended, or was a study.")
+    import keras
+
+    import coloss.joint  # noqa: F401  # Registers the joint model with Keras.
+
+    try:
+        return keras.saving.load_model(path)
+    except (OSError, ValueError, TypeError) as error:
+        raise CliError(f"'{path}' cannot be loaded: {error}") from None

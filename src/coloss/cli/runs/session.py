@@ -1,0 +1,285 @@
+"""One training: from checked configuration to a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+
+from coloss.callbacks import GradientFlow
+from coloss.cli.config import Config, resolved
+from coloss.cli.errors import CliError, Exit
+from coloss.cli.output import Output
+from coloss.cli.runs import environment
+from coloss.cli.runs.callbacks import Checkpoints, Interrupt, Journal
+from coloss.cli.runs.networks import build_joint, compile_joint
+from coloss.cli.runs.predictions import evaluation
+from coloss.cli.runs.source import Source, open_source, outputs_of
+from coloss.cli.runs.trackers import trackers
+from coloss.data.readers import DataError
+from coloss.joint import JointModel, NonFiniteLossError
+from coloss.report.run_folder import CONFIG, RunFolder
+
+
+@dataclasses.dataclass
+class Session:
+    """A run that is ready: everything was checked, nothing was written.
+
+    Attributes:
+        config: checked.
+        folder: that its paths are relative to.
+        source: of rows.
+        joint: compiled.
+        explanation: of the objective, with gradients on some training rows.
+        notes: warnings of `compile`.
+    """
+
+    config: Config
+    folder: Path
+    source: Source
+    joint: JointModel
+    explanation: Any
+    notes: list[str]
+
+
+def prepare(config: Config, folder: Path, output: Output) -> Session:
+    """Read, build, compile and check everything that training needs.
+
+    Args:
+        config: checked.
+        folder: that paths are relative to.
+        output: for words on the way.
+
+    Raises:
+        CliError: naming what cannot be used; nothing was written.
+    """
+    try:
+        source = open_source(config, folder)
+        spreads = source.spreads()
+    except (DataError, ValueError) as error:
+        raise CliError(str(error)) from None
+    keras.utils.set_random_seed(config.training.seed)
+    shapes, outputs = source.shapes, outputs_of(source)
+    joint = build_joint(config, folder, shapes, outputs, spreads)
+    notes = compile_joint(config, joint)
+    check_monitor(config, joint)
+    x, y = source.sample()
+    try:
+        arguments = source.fit_arguments(config.training.batch_size, 0)
+        if isinstance(arguments["x"], dict):
+            joint._arrays(arguments["x"], arguments["y"], None)
+        explanation = joint.explain(x, y)
+    except (TypeError, ValueError) as error:
+        raise CliError(f"the data does not fit the networks: {error}") from None
+    return Session(config, folder, source, joint, explanation, notes)
+
+
+def check_monitor(config: Config, joint: JointModel) -> None:
+    """Refuse a `training.monitor` that the history will not have."""
+    from coloss.objective.errors import nearest
+
+    settings = joint._compiled()
+    known = ["loss", *settings.ledger.entries]
+    known += [one.metric.name for one in settings.metrics]
+    entry = config.monitor.removeprefix("val_")
+    if entry not in known:
+        raise CliError(
+            f"training.monitor: the history has no {config.monitor!r}"
+            f"{nearest(entry, known)} (entries: {', '.join(known)}, each also with "
+            "val_ before)."
+        )
+
+
+def claim(folder: Path, force: bool) -> None:
+    """Make sure that a run may be written to a folder.
+
+    Raises:
+        CliError: if there is something, and `force` is not given, or it is no run.
+    """
+    if folder.is_file():
+        raise CliError(f"'{folder}' is a file; a run needs a folder.")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / CONFIG).exists():
+        raise CliError(
+            f"the folder '{folder}' holds something that is no run; choose another: "
+            "output.folder, or --output."
+        )
+    if not force:
+        raise CliError(
+            f"there is a run in '{folder}' already.",
+            note="Choose another folder: --output; or replace it: --force.",
+        )
+
+
+def clear(folder: Path) -> None:
+    """Remove an old run; called once everything else is known to be well."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+
+
+def train(session: Session, run: RunFolder, output: Output) -> Exit:
+    """Train, and write the run.
+
+    Args:
+        session: ready.
+        run: the folder, empty.
+        output: for words on the way.
+
+    Returns:
+        How it ended. Whatever it is, networks and tables are in the folder.
+    """
+    config, joint = session.config, session.joint
+    started = time.monotonic()
+    facts = environment.describe(session.folder, config.training.seed)
+    facts["monitor"], facts["best_epoch"] = config.monitor, None
+    facts["parameters"] = {n: m.count_params() for n, m in joint.members.items()}
+    run.write_config(resolved(config))
+    run.write_json("environment.json", facts)
+    run.write_json("data.json", session.source.describe())
+    run.write_json("columns.json", session.source.columns())
+    write_explanation(run, session)
+    run.append_log("start", epochs=config.training.epochs)
+    status, error, best = _fit(session, run, output)
+    facts |= {
+        "status": status,
+        "error": error,
+        "best_epoch": best,
+        "finished": environment.now(),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    run.write_json("environment.json", facts)
+    save_models(joint, run)
+    if status != "failed":
+        run.write_table("evaluation", pd.concat(evaluation(joint, session.source)))
+    run.append_log("end", status=status, error=error)
+    codes = {"failed": Exit.FAILED, "interrupted": Exit.INTERRUPTED}
+    return codes.get(status, Exit.OK)
+
+
+def _fit(
+    session: Session, run: RunFolder, output: Output
+) -> tuple[str, str | None, int | None]:
+    """Return the status, the error, and the best epoch."""
+    config, joint = session.config, session.joint
+    training = config.training
+    interrupt, flow = Interrupt(output), _flow(session)
+    best = keras.callbacks.EarlyStopping(
+        config.monitor,
+        patience=training.patience or training.epochs,
+        restore_best_weights=True,
+    )
+    status: str = "finished"
+    error = None
+    with (
+        output.progress(training.epochs, "epoch") as tracker,
+        interrupt.listening(),
+        _noted(output.note),
+    ):
+        journal = Journal(run, output, tracker, _shown(config))
+        callbacks = [*flow, best, *trackers(config, run), interrupt, journal]
+        if config.output.checkpoint_every:
+            every = config.output.checkpoint_every
+            callbacks.append(Checkpoints(run.path / "checkpoints", every))
+        try:
+            joint.fit(
+                **session.source.fit_arguments(training.batch_size, training.seed),
+                epochs=training.epochs,
+                callbacks=callbacks,
+                verbose=0,
+            )
+        except NonFiniteLossError as problem:
+            status, error = "failed", str(problem)
+    if status != "failed" and interrupt.signal is not None:
+        status = "interrupted"
+        error = signal.Signals(interrupt.signal).name
+    run.write_table("history", journal.rows)
+    if flow:
+        run.write_table("flow", flow[0].table)
+    write_conflicts(run, session)
+    return status, error, best.best_epoch if best.best_weights is not None else None
+
+
+def _flow(session: Session) -> list[GradientFlow]:
+    """Return what measures the edges, where there are any."""
+    every = session.config.training.flow_every
+    if not every or not session.explanation.edges:
+        return []
+    return [GradientFlow(every=every, data=session.source.sample())]
+
+
+def _shown(config: Config) -> list[str]:
+    return list(dict.fromkeys(["loss", f"val_{config.main}_loss", config.monitor]))
+
+
+@contextmanager
+def _noted(note: Callable[[str], None]) -> Any:
+    """Tell warnings that are for the user as notes, each once."""
+    seen: set[str] = set()
+
+    def show(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+        # Others, as of deprecation, are for those who write code.
+        if issubclass(category, UserWarning) and str(message) not in seen:
+            seen.add(str(message))
+            note(str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = show
+        yield
+
+
+def save_models(joint: JointModel, run: RunFolder) -> None:
+    """Write each network, and the joint model."""
+    folder = run.path / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, member in joint.members.items():
+        member.save(folder / f"{name}.keras")
+    joint.save(run.path / "model.keras")
+
+
+def write_explanation(run: RunFolder, session: Session) -> None:
+    """Write what the objective does to each network."""
+    joint, found = session.joint, session.explanation
+    settings = joint._compiled()
+    metrics: dict[str, list[str]] = {}
+    for one in settings.metrics:
+        metrics.setdefault(one.member, []).append(one.metric.name)
+    entries = [name for _, name in settings.summands]
+    entries += [f"{name}_loss" for name in settings.losses]
+    entries += [one.metric.name for one in settings.metrics]
+    run.write_json(
+        "explanation.json",
+        {
+            "explanation": found.to_dict(),
+            "text": str(found),
+            "latex": settings.objective.latex(),
+            "main": session.config.main,
+            "members": list(joint),
+            "summands": [name for _, name in settings.summands],
+            "metrics": metrics,
+            "directions": {name: settings.direction(name) for name in entries},
+            "coefficients": joint.coefficient_layer.numbers(),
+        },
+    )
+
+
+def write_conflicts(run: RunFolder, session: Session) -> None:
+    """Write the cosines between terms, before and after training."""
+    after = session.joint.explain(*session.source.sample())
+    rows = [
+        {"when": w, "member": m, "first": first, "second": second, "cosine": cosine}
+        for w, found in (("start", session.explanation), ("end", after))
+        for m, first, second, cosine in found.cosines or ()
+    ]
+    run.write_table("conflicts", rows)

@@ -1,0 +1,140 @@
+"""A Parquet table that is read while training, one part after the other.
+
+One pass at the start measures every feature and finds missing rows; each epoch reads
+the file again, in another order. Only some row groups are in memory at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coloss.cli.config import Config
+from coloss.cli.runs.groups import Measure, RowGroups
+from coloss.cli.runs.labels import codes_of, read_labels
+from coloss.cli.runs.networks import Spread
+from coloss.cli.runs.rows import parts_of
+from coloss.cli.runs.source import (
+    SAMPLE,
+    Piece,
+    by_part,
+    described,
+    is_labelled,
+    standardizes,
+)
+from coloss.data.readers import DataError
+from coloss.data.splitting import PARTS
+
+
+class Streamed:
+    """Rows of one Parquet file that need not fit into memory.
+
+    Args:
+        config: checked, with `data.table`.
+        folder: that paths are relative to.
+
+    Raises:
+        DataError: if the file, or a row of it, cannot be used.
+    """
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        """Read labels and splits, and pass over all features once."""
+        for name, member in config.members.items():
+            if member.fill != "refuse":
+                raise DataError(f"members.{name}.fill is not for data.stream")
+        self.config = config
+        labels = read_labels(config, folder)
+        self.y, self.classes = codes_of(config, labels)
+        self.ids, self.parts = labels.ids, parts_of(config, labels)
+        self.groups = RowGroups(config, folder / str(config.data.table))
+        self.shapes = {n: (len(c),) for n, c in self.groups.names.items()}
+        self._measures, self._missing = self._pass()
+        for name, missing in self._missing.items():
+            if missing[self.parts == "train"].all():
+                raise DataError(f"members.{name}: no training row has its features")
+
+    def _pass(self) -> tuple[dict[str, Measure], dict[str, np.ndarray]]:
+        measures = {n: Measure(shape[0]) for n, shape in self.shapes.items()}
+        missing = {n: np.zeros(len(self.ids), bool) for n in self.shapes}
+        for number in range(len(self.groups)):
+            rows = self.groups.rows(number)
+            train = self.parts[rows] == "train"
+            for name, values in self.groups.read(number).items():
+                absent = self.groups.missing(name, values, rows.start)
+                missing[name][rows] = absent
+                measures[name].add(values[train & ~absent])
+        return measures, missing
+
+    def spreads(self) -> dict[str, Spread]:
+        """Return mean and variance of members whose networks standardise."""
+        return {
+            name: Spread(*measure.result())
+            for name, measure in self._measures.items()
+            if standardizes(self.config, name)
+        }
+
+    def fit_arguments(self, batch_size: int, seed: int) -> dict[str, Any]:
+        """Return what `JointModel.fit` takes as data."""
+        from coloss.cli.runs.batches import Batches
+
+        larger = max(batch_size, 1024)
+        return {
+            "x": Batches(self, "train", batch_size, seed),
+            "validation_data": Batches(self, "validation", larger, None),
+        }
+
+    @property
+    def complete(self) -> frozenset[str]:
+        """Members without a missing training row."""
+        train = self.parts == "train"
+        return frozenset(n for n, m in self._missing.items() if not m[train].any())
+
+    def sample(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return some training rows; labelled ones where possible."""
+        train = self.parts == "train"
+        known = train & is_labelled(self.y)
+        among = known if known.any() else train
+        # Of the row groups in which most of them are: few are read.
+        counts = [among[self.groups.rows(n)].sum() for n in range(len(self.groups))]
+        number = int(np.argmax(counts))
+        rows = self.groups.rows(number)
+        found = np.flatnonzero(among[rows])
+        chosen = np.linspace(0, len(found) - 1, min(SAMPLE, len(found))).astype(int)
+        picked = found[np.unique(chosen)]
+        x = {name: v[picked] for name, v in self.groups.read(number).items()}
+        return x, self.y[rows][picked]
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield validation and test rows."""
+        for number in range(len(self.groups)):
+            rows = self.groups.rows(number)
+            x = None
+            for part in PARTS[1:]:
+                found = np.flatnonzero(self.parts[rows] == part)
+                if found.size:
+                    x = x or self.groups.read(number)
+                    ids = [self.ids[rows.start + row] for row in found]
+                    chosen = {name: values[found] for name, values in x.items()}
+                    yield Piece(part, ids, chosen, self.y[rows][found])
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `data.json` holds."""
+        told = described(self.config, self.classes, self.parts, self.y)
+        for name, absent in self._missing.items():
+            told["members"][name] |= {
+                "width": self.shapes[name][0],
+                "missing": by_part(self.parts, absent),
+                "present": by_part(self.parts, ~absent),
+                "left_out": self.groups.left_out[name],
+            }
+        return told
+
+    def columns(self) -> dict[str, Any]:
+        """Return what new files must have: by member, `names` and `fill`."""
+        return {
+            name: {"names": names, "fill": None}
+            for name, names in self.groups.names.items()
+        }

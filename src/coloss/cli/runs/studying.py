@@ -1,0 +1,232 @@
+"""What `coloss study` does."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import coloss
+from coloss.cli.config import Config, resolved
+from coloss.cli.config.coefficients import as_schedule
+from coloss.cli.config.training import Arm, StudyTable
+from coloss.cli.errors import CliError, Exit
+from coloss.cli.output import Output
+from coloss.cli.runs import environment
+from coloss.cli.runs.networks import build_joint, compile_arguments, optimizer_of
+from coloss.cli.runs.rows import Rows, read_rows
+from coloss.cli.runs.session import claim, clear
+from coloss.cli.runs.source import InMemory, outputs_of, standardizes
+from coloss.data import Split, Standardizer
+from coloss.data.readers import DataError
+from coloss.report.run_folder import RunFolder
+
+STORE = "study.sqlite"
+
+
+def run_study(
+    config: Config, path: Path, folder: Path, output: Output, force: bool, report: bool
+) -> None:
+    """Run a study, or go on with it, and write its folder.
+
+    Args:
+        config: checked, with a study.
+        path: of the configuration, whose folder paths are relative to.
+        folder: of the results.
+        output: for words on the way.
+        force: whether to begin anew.
+        report: whether to write the page.
+
+    Raises:
+        CliError: if something cannot be used, or the study was interrupted.
+    """
+    goes_on = not force and (folder / STORE).exists()
+    if not goes_on:
+        claim(folder, force)
+    origin = path.parent
+    study, source = prepare_study(config, origin)
+    run = RunFolder(folder)
+    if not goes_on:
+        clear(folder)
+    facts = environment.describe(origin, config.data.seed)
+    started = time.monotonic()
+    run.write_config(resolved(config))
+    run.write_json("data.json", source.describe())
+    run.write_json("environment.json", facts)
+    result = _results(study, run, config, output)
+    facts |= {
+        "status": "finished",
+        "finished": environment.now(),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    run.write_json("environment.json", facts)
+    write_result(run, result)
+    output.event("study", folder=str(folder), **result.compare().to_dict("index"))
+    output.say(str(result))
+    output.say(f"finished: {folder}")
+    if report:
+        from coloss.report import write_run
+
+        write_run([folder], run.report_path)
+        output.say(f"report: {run.report_path}")
+
+
+def prepare_study(config: Config, folder: Path) -> tuple[Any, InMemory]:
+    """Return the study of a configuration, checked, and its rows.
+
+    Raises:
+        CliError: if something cannot be used.
+    """
+    table = _table(config)
+    try:
+        source = InMemory(config, read_rows(config, folder))
+        data = split_of(config, source.rows)
+        shapes, outputs = dict(source.shapes), outputs_of(source)
+        # A network that cannot be built is told before the study begins.
+        build_joint(config, folder, shapes, outputs, {})
+        study = coloss.Study(
+            lambda: build_joint(config, folder, shapes, outputs, {}),
+            data,
+            {name: _arm(given) for name, given in table.arms.items()},
+            compile={"optimizer": optimizer_of(config), **compile_arguments(config)},
+            coefficients=_coefficients(config, table),
+            learning_rates=table.learning_rates,
+            seeds=table.seeds,
+            epochs=table.epochs or config.training.epochs,
+            batch_size=config.training.batch_size,
+            main=config.main,
+            baseline=table.baseline,
+            patience=config.training.patience,
+        )
+    except DataError as error:
+        raise CliError(str(error)) from None
+    except (TypeError, ValueError, KeyError) as error:
+        raise CliError(f"study: {error}") from None
+    return study, source
+
+
+def _table(config: Config) -> StudyTable:
+    if config.study is None:
+        raise CliError("the configuration has no table [study].")
+    if config.data.stream:
+        raise CliError("data.stream: a study needs its data in memory.")
+    if config.data.split is None and config.data.fractions.test == 0:
+        raise CliError("data.fractions.test: a study needs test rows; found 0.")
+    return config.study
+
+
+def _arm(given: str | Arm) -> dict[str, Any]:
+    if isinstance(given, str):
+        return {"objective": given}
+    arm = given.model_dump(exclude_none=True, exclude={"coefficients"})
+    if given.coefficients:
+        arm["coefficients"] = {n: as_schedule(v) for n, v in given.coefficients.items()}
+    return arm
+
+
+def _coefficients(config: Config, table: StudyTable) -> dict[str, Any]:
+    """Return what is common to the arms, where one of them names it."""
+    given = {n: as_schedule(v) for n, v in config.coefficients.items()}
+    given |= table.coefficients
+    named: set[str] = set()
+    for arm in table.arms.values():
+        text = arm if isinstance(arm, str) else arm.objective
+        named.update(coloss.Objective(text or config.objective_text).names)
+    return {name: value for name, value in given.items() if name in named}
+
+
+def split_of(config: Config, rows: Rows) -> Any:
+    """Return the split of every seed: a `Split`, or a function of the seed."""
+    resplit = config.data.split is None and config.study and config.study.resplit
+    if not resplit:
+        return _split(config, rows)
+    return lambda seed: _split(config, rows.with_parts(config, seed))
+
+
+def _split(config: Config, rows: Rows) -> Split:
+    """Standardise on training rows here: each seed has others."""
+    train = rows.parts == "train"
+    x = {
+        name: _standardized(values, train) if standardizes(config, name) else values
+        for name, values in rows.x.items()
+    }
+    parts = dataclasses.replace(rows, x=x)
+    return Split(parts.part("train"), parts.part("validation"), parts.part("test"))
+
+
+def _standardized(values: Any, train: Any) -> Any:
+    width = values.shape[-1]
+    measure = Standardizer.fit(values[train].reshape(-1, width))
+    return measure(values.reshape(-1, width)).reshape(values.shape)
+
+
+def _results(study: Any, run: RunFolder, config: Config, output: Output) -> Any:
+    engine = config.study.engine if config.study else "auto"
+    store, total = run.path / STORE, len(study.runs)
+    try:
+        with output.progress(total, "run") as tracker, _watched(store, tracker):
+            return study.run(engine=engine, path=store, verbose=False)
+    except KeyboardInterrupt:
+        raise CliError(
+            f"interrupted: {finished(store)} of {total} runs are kept.",
+            note="The same command goes on with the others.",
+            code=Exit.INTERRUPTED,
+        ) from None
+    except (TypeError, ValueError, KeyError) as error:
+        raise CliError(f"study: {error}") from None
+
+
+@contextmanager
+def _watched(store: Path, tracker: Any) -> Iterator[None]:
+    """Tell how many runs are finished, while they are computed."""
+    end = threading.Event()
+
+    def watch() -> None:
+        while not end.wait(0.5):
+            done = finished(store)
+            tracker.step(done, {"finished": done} if done else None)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+def finished(store: Path) -> int:
+    """Return how many runs are in a study's file."""
+    if not store.exists():
+        return 0
+    try:
+        connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=1)
+        try:
+            return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return 0
+
+
+def write_result(run: RunFolder, result: Any) -> None:
+    """Write a study's result as tables."""
+    run.write_table("study", result.frame)
+    run.write_table("study_arms", result.compare().reset_index())
+    run.write_table("study_history", result.history)
+    run.write_json(
+        "study.json",
+        {
+            "objectives": result.objectives,
+            "main": result.main,
+            "metric": result.metric,
+            "direction": result.direction,
+            "baseline": result.baseline,
+            "text": str(result),
+        },
+    )

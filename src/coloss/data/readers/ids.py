@@ -1,0 +1,101 @@
+"""What joins the rows of several files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from coloss.data.readers.arrays import load_array
+from coloss.data.readers.errors import DataError, some
+from coloss.data.readers.tables import TABLE_SUFFIXES, read_table
+from coloss.objective.errors import nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def ids_of(table: pa.Table, id: str, path: Path) -> list[str]:
+    """Return a table's ids as text.
+
+    Raises:
+        DataError: if there is no such column, or an id is empty or occurs twice.
+    """
+    return checked_ids(column_as_text(table, id, path), path)
+
+
+def column_as_text(table: pa.Table, name: str, path: Path) -> list[str | None]:
+    """Return a column as text; None where it is empty.
+
+    Raises:
+        DataError: if there is no such column.
+    """
+    if name not in table.column_names:
+        raise DataError(
+            f"has no column {name!r}{nearest(name, table.column_names)} "
+            f"(columns: {some(table.column_names, 6)})",
+            path,
+        )
+    return [as_id(value) for value in table[name].to_pylist()]
+
+
+def read_ids(path: Path, id: str | None) -> list[str]:
+    """Return the ids in a file: NPY, one a line, or a table's column.
+
+    Raises:
+        DataError: if the file cannot be read, or an id is empty or occurs twice.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return ids_in(load_array(path), path)
+    if suffix == ".txt":
+        try:
+            found = [as_id(line) for line in path.read_text("utf-8").splitlines()]
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", path) from None
+    elif suffix in TABLE_SUFFIXES and id is not None:
+        return ids_of(read_table(path, (id,)), id, path)
+    else:
+        raise DataError("is no file of ids: expected .npy, .txt or a table", path)
+    return checked_ids(found, path)
+
+
+def ids_in(array: np.ndarray, path: Path) -> list[str]:
+    """Return the ids in an array of text or numbers."""
+    return checked_ids([as_id(value) for value in array.ravel().tolist()], path)
+
+
+def as_id(value: Any) -> str | None:
+    """Return a value as the text that it is joined by; None where there is none."""
+    if value is None or value != value:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # Whole numbers become 1.0 where a column has gaps.
+    text = str(value).strip()
+    if len(text) > 1 and text[0] == text[-1] == "'":
+        text = text[1:-1]  # openSMILE writes names in single quotes.
+    return text or None
+
+
+def checked_ids(found: list[str | None], path: Path) -> list[str]:
+    """Return ids, none of which is empty or occurs twice.
+
+    Raises:
+        DataError: if one does.
+    """
+    empty = [row for row, value in enumerate(found) if value is None]
+    if empty:
+        raise DataError(
+            f"{len(empty)} rows have no id (row {some(empty)}, from 0)", path
+        )
+    ids = [str(value) for value in found]
+    twice = [value for value, number in Counter(ids).items() if number > 1]
+    if twice:
+        raise DataError(
+            f"{len(twice)} ids occur more than once: {some(twice)}. Every row needs "
+            "its own",
+            path,
+        )
+    return ids

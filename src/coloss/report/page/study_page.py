@@ -1,0 +1,188 @@
+"""What a study found, as a page of its own or as a section of a run's page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from coloss.report import figures, prepare
+from coloss.report.page.blocks import (
+    Absent,
+    Block,
+    Page,
+    Panel,
+    Plot,
+    Section,
+    Table,
+    Words,
+    number,
+    wide_table,
+)
+from coloss.report.page.learning import to_json
+
+LEAD = (
+    "Every arm trained from the same seeds; the gain is over the baseline, pair by "
+    "pair, on test rows that chose nothing."
+)
+
+
+def study_page(result: Any, title: str = "Study") -> Page:
+    """Return the page of a study.
+
+    Args:
+        result: a `coloss.study.StudyResult`, or what has its attributes.
+        title: of the page.
+    """
+    compared = result.compare().rename_axis("arm").reset_index()
+    study = {
+        "main": result.main,
+        "metric": result.metric,
+        "baseline": result.baseline,
+        "direction": result.direction,
+        "objectives": result.objectives,
+    }
+    history = result.history if len(result.history) else None
+    blocks = study_blocks(study, compared, history)
+    runs = result.frame
+    failed = int(runs["error"].notna().sum()) if "error" in runs else 0
+    notices = [f"{failed} runs ended early: their loss was not finite."] * bool(failed)
+    rows = Section("runs", "Runs", "One row a run.", [Panel("", [_runs(runs)])])
+    sections = [Section("study", "Did it help?", LEAD, [Panel("", blocks)]), rows]
+    line = f"Did {result.main} gain over '{result.baseline}'? {len(runs)} runs."
+    return Page(title, line, study_tiles(study, compared), sections, notices)
+
+
+def study_tiles(
+    study: Mapping[str, Any], compared: pd.DataFrame
+) -> list[tuple[str, str]]:
+    """Return the answer in numbers: the best gain, and how sure it is."""
+    tiles = [(str(int(compared["seeds"].max())), "paired seeds")]
+    table = prepare.forest(compared)
+    if table.empty:
+        return tiles
+    best = table.iloc[-1 if study.get("direction") == "min" else 0]
+    interval = f"{_signed(best['low'])} to {_signed(best['high'])}"
+    return [
+        (str(best["verdict"]), f"{study['main']} by \u2018{best['arm']}\u2019"),
+        (_signed(best["gain"]), f"gain in {study['metric']} [{interval}]"),
+        *tiles,
+    ]
+
+
+def study_blocks(
+    study: Mapping[str, Any], compared: pd.DataFrame, history: pd.DataFrame | None
+) -> list[Block]:
+    """Return verdicts, forest plot, table and curves.
+
+    Args:
+        study: `main`, `metric`, `baseline`, `objectives`.
+        compared: `StudyResult.compare()`, `arm` as a column.
+        history: `StudyResult.history`; None: there is none.
+    """
+    metric = study["metric"]
+    found: list[Block] = [Words("In words", _in_words(study, compared), "answer")]
+    forest = prepare.forest(compared)
+    if not forest.empty:
+        found.append(
+            Plot(
+                f"Gain over \u2018{study['baseline']}\u2019",
+                "Forest plot of gains with 95 % intervals: "
+                + "; ".join(
+                    f"{r.arm} {_signed(r.gain)}, {r.verdict}"
+                    for r in forest.itertuples()
+                )
+                + ".",
+                to_json(figures.forest(compared, metric)),
+                _arms(compared, study),
+                "95 % intervals that hold for all arms together (Bonferroni). An "
+                "interval that contains 0 is no evidence.",
+            )
+        )
+    found.append(_curves(study, compared, history))
+    found.append(_arms(compared, study))
+    objectives = study.get("objectives") or {}
+    rows = [[str(arm), str(text)] for arm, text in objectives.items() if text]
+    if rows:
+        found.append(Table("Objectives", ["arm", "objective"], rows))
+    return found
+
+
+def _arms(compared: pd.DataFrame, study: Mapping[str, Any]) -> Table:
+    rows = []
+    for row in compared.to_dict("records"):
+        interval = "\u2013"
+        if pd.notna(row["gain"]):
+            interval = f"{_signed(row['low'])} to {_signed(row['high'])}"
+        rows.append(
+            [
+                str(row["arm"]),
+                number(row["mean"]),
+                _signed(row["gain"]),
+                interval,
+                number(row["p"], 2),
+                str(row["verdict"]),
+                str(row.get("point") or "\u2013"),
+            ]
+        )
+    columns = [
+        "arm",
+        f"mean {study['metric']}",
+        "gain",
+        "95 % interval",
+        "p",
+        "verdict",
+    ]
+    return Table("Arms", [*columns, "chosen point"], rows)
+
+
+def _in_words(study: Mapping[str, Any], compared: pd.DataFrame) -> list[str]:
+    table = prepare.forest(compared)
+    said = {
+        "gained": "gained with",
+        "no evidence": "shows no evidence of a gain or a loss with",
+        "harmed": "was harmed by",
+    }
+    lines = []
+    for verdict, words in said.items():
+        arms = table.loc[table["verdict"] == verdict, "arm"].tolist()
+        if arms:
+            named = ", ".join(f"\u2018{arm}\u2019" for arm in arms)
+            lines.append(f"{study['main']} {words} {named}.")
+    return lines or ["There is one arm: nothing to compare it with."]
+
+
+def _curves(
+    study: Mapping[str, Any], compared: pd.DataFrame, history: pd.DataFrame | None
+) -> Block:
+    entry = f"val_{study['metric']}"
+    if history is None or entry not in history:
+        return Absent(f"No curves of the arms: the history has no {entry}.")
+    points = dict(zip(compared["arm"], compared["point"].fillna(""), strict=True))
+    chosen = prepare.at_points(history, points)
+    table = prepare.arm_curves(chosen, entry)
+    return Plot(
+        f"{entry} by arm",
+        f"Lines of {entry} by epoch, the mean of each arm's runs with their spread.",
+        to_json(figures.arm_curves(chosen, entry)),
+        wide_table(entry, table, "epoch", ["arm"], "mean"),
+        "Mean of the runs at each arm's chosen point, and one standard deviation.",
+    )
+
+
+def _runs(frame: pd.DataFrame) -> Table:
+    shown = frame.drop(
+        columns=[c for c in ("error",) if c in frame and frame[c].isna().all()]
+    )
+    rows = [
+        [number(value) if not pd.isna(value) else "\u2013" for value in row]
+        for row in shown.itertuples(index=False, name=None)
+    ]
+    return Table("Runs", [str(column) for column in shown.columns], rows)
+
+
+def _signed(value: float) -> str:
+    if pd.isna(value):
+        return "\u2013"
+    return ("+" if value >= 0 else "") + number(value, 3)

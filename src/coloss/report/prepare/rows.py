@@ -1,0 +1,33 @@
+"""What was trained on: rows of each class in each split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+UNLABELLED = "unlabelled"
+
+
+def class_counts(data: Mapping[str, Any]) -> pd.DataFrame:
+    """Return how many rows of each class each split has.
+
+    Args:
+        data: `rows` and `labelled` (numbers by split), and `class_counts` (by split,
+            then class) where there are classes; as the run folder keeps them.
+
+    Returns:
+        Columns `split`, `class`, `rows`. Rows without a label are a class of their
+        own, `unlabelled`; without classes, the others are `labelled`.
+    """
+    found = []
+    for split, rows in data["rows"].items():
+        labelled = data.get("labelled", {}).get(split, rows)
+        counts = (data.get("class_counts") or {}).get(split)
+        if counts is None:
+            counts = {"labelled": labelled}
+        found += [(split, str(name), int(count)) for name, count in counts.items()]
+        if rows > labelled:
+            found.append((split, UNLABELLED, int(rows - labelled)))
+    return pd.DataFrame(found, columns=["split", "class", "rows"])

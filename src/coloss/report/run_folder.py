@@ -1,0 +1,274 @@
+"""The folder of one run: what a training or a study leaves behind.
+
+| file | what |
+|---|---|
+| `config.toml` | the configuration, complete: every default written out |
+| `environment.json` | command, times, status, versions, backend, device, seed |
+| `log.jsonl` | one JSON object a line: `event`, `time`, and what belongs to it |
+| `history.parquet` | one row an epoch: `epoch` (from 0) and every history entry |
+| `explanation.json` | `Explanation.to_dict()`, text, LaTeX, names of the entries |
+| `flow.parquet` | one row an edge and measurement: fields of `callbacks.EdgeFlow` |
+| `conflicts.parquet` | `when`, `member`, `first`, `second`, `cosine` of two terms |
+| `columns.json` | what new files must have: by member, `names` and `fill` |
+| `data.json` | rows, classes, and what is missing, by split and member |
+| `evaluation.parquet` | one row a validation or test row: label and prediction |
+| `models/NAME.keras`, `model.keras` | each network, and the joint model |
+| `checkpoints/` | the joint model after an epoch |
+| `study.sqlite`, `study*.parquet`, `study.json` | where a study was run |
+| `report.html` | the page |
+
+Whatever was not written is None when it is read. No Keras is imported here, and
+pandas only for tables.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONFIG, ENVIRONMENT, LOG = "config.toml", "environment.json", "log.jsonl"
+EXPLANATION, DATA, STUDY = "explanation.json", "data.json", "study.json"
+COLUMNS = "columns.json"
+TABLES = (
+    "history",
+    "flow",
+    "conflicts",
+    "evaluation",
+    "study",
+    "study_arms",
+    "study_history",
+)
+"""The tables of a run; each is the Parquet file of its name."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Reads and writes the files of one run.
+
+    Every file but the log is written whole or not at all.
+
+    Attributes:
+        path: the folder.
+
+    Example:
+        >>> import tempfile
+        >>> run = RunFolder(Path(tempfile.mkdtemp()) / "run")
+        >>> run.write_json("data.json", {"rows": {"train": 80}})
+        >>> run.data["rows"], run.history
+        ({'train': 80}, None)
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        """Take text as a path, too."""
+        object.__setattr__(self, "path", Path(self.path))
+
+    @classmethod
+    def opened(cls, path: str | Path) -> RunFolder:
+        """Return the run in a folder that exists.
+
+        Raises:
+            FileNotFoundError: if there is no folder, or it holds no run.
+        """
+        folder = cls(Path(path))
+        if not folder.path.is_dir():
+            raise FileNotFoundError(f"there is no folder '{path}'.")
+        if not (folder.path / CONFIG).exists():
+            raise FileNotFoundError(
+                f"'{path}' holds no run: it has no {CONFIG}. `coloss train` and "
+                "`coloss study` write one."
+            )
+        return folder
+
+    # --- what the files say ------------------------------------------------------
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """The configuration, complete."""
+        text = self._text(CONFIG)
+        return None if text is None else tomllib.loads(text)
+
+    @property
+    def environment(self) -> dict[str, Any] | None:
+        """How it was run.
+
+        Keys: `command` (list), `folder` (that paths in the configuration are relative
+        to), `status` ("running", "finished", "interrupted",
+        "failed"), `error` (text or None), `started`, `finished` (ISO 8601),
+        `seconds`, `versions` (by package), `python`, `platform`, `backend`, `device`,
+        `memory` (bytes of the machine), `seed`, `parameters` (by member),
+        `best_epoch` (from 0, or None), `monitor` (the entry it is best in).
+        """
+        return self._json(ENVIRONMENT)
+
+    @property
+    def explanation(self) -> dict[str, Any] | None:
+        """What the objective does to each network.
+
+        Keys: `explanation` (`Explanation.to_dict()`, with `flow` and `cosines` of one
+        training batch before the first step), `text`, `latex`, `main` (the main
+        member), `members` (names), `summands` (history entries of the objective's
+        terms, in order), `metrics` (history entries by member, without `val_`; also
+        of "fused"), `directions` ("min", "max" or None, by entry), `coefficients`
+        (their values at the start).
+        """
+        return self._json(EXPLANATION)
+
+    @property
+    def data(self) -> dict[str, Any] | None:
+        """What it was trained on.
+
+        Keys: `rows` and `labelled` (numbers by split: train, validation, test),
+        `classes` (names, in the order of the outputs; None for numbers to predict),
+        `class_counts` (by split, then class name), `id` (its column or None),
+        `label`, `members`: by name `width`, `dtype`, `files`, `present` and
+        `missing` (rows by split), `standardized`.
+        """
+        return self._json(DATA)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """By member, `names` of its features (none for arrays) and `fill` for gaps."""
+        return self._json(COLUMNS) or {}
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """Every event, in order; a last line that was cut off is left out."""
+        found = []
+        for line in (self._text(LOG) or "").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
+
+    @property
+    def history(self) -> pd.DataFrame | None:
+        """One row an epoch: `epoch` and every entry of Keras's history."""
+        return self.table("history")
+
+    @property
+    def flow(self) -> pd.DataFrame | None:
+        """One row an edge and measurement.
+
+        Columns: `epoch` (from 0), `term`, `sources` (with ", " between), `learner`,
+        `value`, `norm`, `own_norm`, `cosine`.
+        """
+        return self.table("flow")
+
+    @property
+    def conflicts(self) -> pd.DataFrame | None:
+        """Two terms' gradients at the same member, on one training batch.
+
+        Columns: `when` ("start" or "end"), `member`, `first`, `second`, `cosine`.
+        """
+        return self.table("conflicts")
+
+    @property
+    def evaluation(self) -> pd.DataFrame | None:
+        """One row a validation or test row.
+
+        Columns: `id`, `split`, `label`, `predicted`, and with classes
+        `probability_0`, `probability_1`, ... of the main network; `fused_predicted`
+        and `fused_probability_0`, ... where there is a fused prediction. Labels and
+        predictions are class indices (-1: unlabelled; the input of a prediction was
+        missing), or numbers (NaN).
+        """
+        return self.table("evaluation")
+
+    @property
+    def study(self) -> dict[str, Any] | None:
+        """A study's `objectives` (by arm), `main`, `metric`, `direction`, `baseline`.
+
+        Its runs are the table "study" (`StudyResult.frame`), its comparison
+        "study_arms" (`StudyResult.compare()` with `arm` as a column), its epochs
+        "study_history". `text` is what the study prints.
+        """
+        return self._json(STUDY)
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Return a table, one of `TABLES`; None where it was not written."""
+        path = self._table_path(name)
+        if not path.exists():
+            return None
+        import pandas as pd
+
+        return pd.read_parquet(path)
+
+    # --- writing -----------------------------------------------------------------
+
+    @property
+    def report_path(self) -> Path:
+        """Where the page is."""
+        return self.path / "report.html"
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write the configuration; what is None is left out."""
+        import tomlkit
+
+        self._write(CONFIG, tomlkit.dumps(_without_none(config)).encode())
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write one of the JSON files."""
+        self._write(name, (json.dumps(content, indent=1) + "\n").encode())
+
+    def write_table(
+        self, name: str, rows: pd.DataFrame | Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Write a table, one of `TABLES`; a table without rows is not written."""
+        import io
+
+        import pandas as pd
+
+        frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+        path = self._table_path(name)
+        if frame.empty:
+            return
+        content = io.BytesIO()
+        frame.to_parquet(content, index=False)
+        self._write(path.name, content.getvalue())
+
+    def append_log(self, event: str, **fields: Any) -> None:
+        """Add a line to the log."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"event": event, "time": now, **fields}, default=str)
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / LOG).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def _table_path(self, name: str) -> Path:
+        if name not in TABLES:
+            raise ValueError(f"no table {name!r} (tables: {', '.join(TABLES)}).")
+        return self.path / f"{name}.parquet"
+
+    def _write(self, name: str, content: bytes) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        partial = self.path / f".{name}.partial"
+        partial.write_bytes(content)
+        os.replace(partial, self.path / name)
+
+    def _text(self, name: str) -> str | None:
+        path = self.path / name
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        text = self._text(name)
+        return None if text is None else json.loads(text)
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(inner) for inner in value]
+    return value
