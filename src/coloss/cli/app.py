@@ -41,12 +41,12 @@ def demo(
     ] = Path("demo"),
     seeds: Annotated[
         int, typer.Option(min=3, max=1000, help="Paired runs of each arm.")
-    ] = 10,
+    ] = 20,
     epochs: Annotated[int, typer.Option(min=8, help="Epochs of each run.")] = 60,
 ) -> None:
     """Four ways to train three networks on real digits: which helps the main one?
 
-    Example: coloss demo --seeds 20
+    Example: coloss demo --seeds 40
     """
     from coloss.cli.demo import run_demo
 
