@@ -51,6 +51,10 @@ def _no_metric_of_main():
 
 
 REFUSED = [
+    ({"controls": ["alonee"]}, ValueError, "did you mean 'alone'"),
+    ({"controls": ["alone"]}, ValueError, "there is an arm 'alone' already"),
+    ({"controls": {"equal weights": "tauht"}}, ValueError, "did you mean 'taught'"),
+    ({"arms": {"a": "main"}, "controls": ["random weights"]}, ValueError, "has a sum"),
     ({"arms": {}}, ValueError, "`arms` must map names"),
     ({"arms": {"a": "main +"}}, ValueError, "column"),
     ({"arms": {"a": {"objetive": "main"}}}, ValueError, "did you mean 'objective'"),

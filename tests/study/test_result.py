@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -62,6 +65,43 @@ def test_planted_effects_are_found(planted):
         assert row.low < row.gain < row.high
         assert row.bootstrap_low < row.gain < row.bootstrap_high
     assert "main gained with 'better'" in str(planted)
+
+
+def test_a_study_without_a_control_says_so(planted):
+    assert "No arm is a control" in planted.verdict
+    held = result(planted.records, controls=["same"])
+    assert "No arm is a control" not in held.verdict
+    assert "'better': gains over the control 'same', +0.0" in held.verdict
+
+
+def test_a_gain_that_a_control_has_as_well_is_told(planted):
+    records = [*planted.records]
+    for old in planted.records:
+        if old.run.arm == "better":
+            value = old.test["main_accuracy"] + 0.001 * (old.run.seed % 2)
+            records.append(record("random weights", old.run.seed, value))
+    told = result(records, controls=["random weights"]).verdict
+    assert "'better': no gain over the control 'random weights'" in told
+    assert "'random weights': " not in told
+
+
+def test_the_best_run_is_best_on_validation_rows():
+    records = [record("alone", seed, 0.5) for seed in range(3)]
+    for seed, validation in enumerate((0.4, 0.8, 0.7)):
+        records.append(record("taught", seed, 0.9, validation=validation, w=1.0))
+        records.append(record("taught", seed, 0.9, validation=0.1, w=2.0))
+    assert result(records).best("taught") == Run("taught", 1, (("w", 1.0),))
+    assert result(records, direction="min").best("taught").values == (("w", 2.0),)
+
+
+def test_a_report_is_written_by_coloss_report(planted, monkeypatch, tmp_path):
+    written = []
+    page = types.ModuleType("coloss.report")
+    page.write_study = lambda *given: written.append(given)
+    monkeypatch.setitem(sys.modules, "coloss.report", page)
+    path = tmp_path / "page.html"
+    assert planted.report(str(path)) == path
+    assert written == [(planted, str(path))]
 
 
 def test_intervals_hold_for_all_arms_together(planted):

@@ -8,8 +8,10 @@ except ImportError as error:
         "studies need pandas and SciPy: pip install 'coloss[study]'"
     ) from error
 
+from coloss.study.arms import Run
 from coloss.study.design import Study
 from coloss.study.result import StudyResult
+from coloss.study.settings import Record
 from coloss.study.statistics import (
     Gain,
     bootstrap_gain,
@@ -20,6 +22,8 @@ from coloss.study.statistics import (
 
 __all__ = [
     "Gain",
+    "Record",
+    "Run",
     "Study",
     "StudyResult",
     "bootstrap_gain",

@@ -12,6 +12,7 @@ import numpy as np
 
 from coloss.objective import Objective
 from coloss.objective.errors import nearest
+from coloss.study.controls import is_control
 
 KEYS = (
     "objective",
@@ -21,6 +22,7 @@ KEYS = (
     "compile",
     "build",
     "data",
+    "control",
 )
 """What an arm may set for itself."""
 
@@ -36,6 +38,7 @@ class Arm:
         compile: further arguments of `JointModel.compile`.
         build: returns an uncompiled joint model.
         data: a split, or a function of the seed that returns one.
+        control: whether a gain of this arm did not come from the other networks.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Arm:
     compile: Mapping[str, Any]
     build: Callable[[], Any]
     data: Any
+    control: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +119,7 @@ def read_arms(
             arguments,
             own.get("build", build),
             own.get("data", data),
+            bool(own.get("control", is_control(text))),
         )
     _check_used(coefficients, arms)
     return arms

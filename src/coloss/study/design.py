@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from coloss.joint import JointModel
 from coloss.objective.errors import nearest
-from coloss.study.arms import Arm, Run, read_arms, spread
+from coloss.study import checks
+from coloss.study.arms import Run, read_arms, spread
+from coloss.study.controls import added
 from coloss.study.engines.choice import choose
+from coloss.study.engines.sequential import train_one
+from coloss.study.progress import StudyProgress
 from coloss.study.result import StudyResult
-from coloss.study.settings import Record, Training
+from coloss.study.settings import Engine, Record, Training, judged_by
 from coloss.study.store import Store
 from coloss.study.trial import Rows, Starts, Trial
 
@@ -28,7 +33,8 @@ class Study:
         build: returns an uncompiled `JointModel`.
         data: a `coloss.data.Split`, or a function of the seed that returns one.
         arms: by name, an objective, or a dict of what differs: `objective`,
-            `coefficients`, `weighting`, `aggregator`, `compile`, `build`, `data`.
+            `coefficients`, `weighting`, `aggregator`, `compile`, `build`, `data`,
+            `control` (whether its gain cannot come from other networks).
         compile: arguments of `JointModel.compile` for all arms.
         coefficients: number, schedule, list to try, or SciPy distribution by name, for
             the arms whose objective names them.
@@ -45,6 +51,9 @@ class Study:
         patience: epochs without a better validation metric before a run stops and
             goes back to its best weights; None: no early stopping.
         validation_freq: epochs from one validation to the next.
+        controls: arms to add, out of "alone", "self-training", "equal weights" and
+            "random weights"; the last two control the last arm that is a sum, or
+            `{"random weights": arm}`.
 
     Raises:
         TypeError, ValueError: for any argument that cannot be used.
@@ -93,6 +102,7 @@ class Study:
         baseline: str | None = None,
         patience: int | None = None,
         validation_freq: int = 1,
+        controls: Iterable[str] | Mapping[str, str] = (),
     ) -> None:
         """Check what can be checked without a network."""
         if not callable(build):
@@ -101,17 +111,20 @@ class Study:
                 f"JointModel; found {type(build).__name__}."
             )
         self.build, self.data, self.main = build, data, main
-        self.arms = read_arms(
-            arms, build, data, dict(compile or {}), dict(coefficients or {})
+        shared = dict(coefficients or {})
+        if isinstance(arms, Mapping):
+            arms = added(controls, arms, main, shared)
+        self.arms = read_arms(arms, build, data, dict(compile or {}), shared)
+        self.seeds = checks.seeds(seeds)
+        self.epochs = checks.whole("epochs", epochs, 1)
+        self.batch_size = checks.whole("batch_size", batch_size, 1)
+        self.patience = (
+            None if patience is None else checks.whole("patience", patience, 1)
         )
-        self.seeds = _seeds(seeds)
-        self.epochs = _whole("epochs", epochs, 1)
-        self.batch_size = _whole("batch_size", batch_size, 1)
-        self.patience = None if patience is None else _whole("patience", patience, 1)
-        self.validation_freq = _whole("validation_freq", validation_freq, 1)
+        self.validation_freq = checks.whole("validation_freq", validation_freq, 1)
         self.learning_rates, self.samples = learning_rates, samples
         self.metric = metric
-        self.baseline = _baseline(baseline, self.arms)
+        self.baseline = checks.baseline(baseline, self.arms)
         self._rows = {id(arm.data): Rows(arm.data) for arm in self.arms.values()}
         self._runs = {
             name: spread(arm, self.seeds, learning_rates, samples)
@@ -128,6 +141,7 @@ class Study:
         engine: str = "auto",
         path: str | Path | None = None,
         verbose: bool = True,
+        references: bool = False,
         **options: Any,
     ) -> StudyResult:
         """Train what has not been trained yet, and return the result.
@@ -139,7 +153,10 @@ class Study:
             path: a file to which each finished run is written; runs that are in it
                 are not done again. None: nothing is written.
             verbose: whether to show a progress bar.
-            **options: of the engine: `chunk` and `form` of "jax".
+            references: whether to measure classifiers of scikit-learn beside the arms,
+                on the rows of the baseline; see `coloss.study.references`.
+            **options: of the engine: `chunk` and `form` of "jax"; `num_cpus`,
+                `num_gpus`, `workers`, `retries` and `address` of "ray".
 
         Returns:
             The result, which prints as a table.
@@ -149,27 +166,105 @@ class Study:
                 belongs to another study.
         """
         compute = choose(engine, options)
-        trials = self._trials()
-        training = self._training(trials)
+        trials, training = self.prepare()
         store = Store(path, self._description(training))
         try:
+            beside = self._references() if references else None
             done = store.records()
             left = [run for run in self.runs if run.key not in done]
-            tick = _progress(len(left) * self.epochs, verbose)
-            for name, trial in trials.items():
-                runs = [run for run in left if run.arm == name]
-                for record in compute(trial, runs, training, tick) if runs else ():
-                    store.add(record)
-            return self._result(store.records(), training)
+            for record in self.compute(compute, trials, left, training, verbose):
+                store.add(record)
+            return self._result(store.records(), training, beside)
         finally:
             store.close()
 
-    def _trials(self) -> dict[str, Trial]:
-        """Return every arm compiled; nothing is trained before all are."""
+    def prepare(
+        self, arms: Iterable[str] | None = None, **training: Any
+    ) -> tuple[dict[str, Trial], Training]:
+        """Compile arms, without training anything; what engines work with.
+
+        Args:
+            arms: their names; None: all.
+            **training: what is to differ from the study's own settings.
+
+        Returns:
+            A trial by name, and how its runs are trained.
+
+        Raises:
+            ValueError: if an arm cannot be trained.
+        """
+        settings = Training(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            metric=self.metric or "",
+            direction="max",
+            patience=self.patience,
+            validation_freq=self.validation_freq,
+        )
+        settings = dataclasses.replace(settings, **training)
+        trials = self._trials(self.arms if arms is None else arms, settings)
+        metric, direction = judged_by(trials, self.main, self.metric)
+        return trials, dataclasses.replace(settings, metric=metric, direction=direction)
+
+    @staticmethod
+    def compute(
+        engine: Engine,
+        trials: Mapping[str, Trial],
+        runs: Sequence[Run],
+        training: Training,
+        verbose: bool,
+    ) -> Iterator[Record]:
+        """Yield each run's record as it is finished.
+
+        Args:
+            engine: of `coloss.study.engines`.
+            trials: compiled arms, by name.
+            runs: of these arms.
+            training: how.
+            verbose: whether to show a progress bar.
+        """
+        with StudyProgress(len(runs) * training.epochs, verbose) as progress:
+            for name, trial in trials.items():
+                own = [run for run in runs if run.arm == name]
+                progress.arm(name)
+                if own:
+                    yield from engine(trial, own, training, progress)
+
+    def retrain(self, run: Run) -> JointModel:
+        """Train one run again, through `fit`, and return its networks.
+
+        A study keeps figures, not networks. The run starts from the same weights and
+        sees the same rows in the same order: it ends as it did, to rounding.
+
+        Args:
+            run: one of `runs`, such as `result.best("taught")`.
+
+        Returns:
+            The joint model; `[name]` is a network, a plain Keras model.
+
+        Raises:
+            ValueError: if the study has no such run.
+
+        Example:
+            study.retrain(result.best("taught"))["acoustic"].save("acoustic.keras")
+        """
+        if run not in self.runs:
+            raise ValueError(
+                f"the study has no run {run.key!r}"
+                f"{nearest(run.key, [own.key for own in self.runs])}"
+            )
+        trials, training = self.prepare([run.arm])
+        train_one(trials[run.arm], run, training, lambda epochs: None)
+        return trials[run.arm].joint
+
+    def _trials(self, names: Iterable[str], training: Training) -> dict[str, Trial]:
+        """Return arms compiled; nothing is trained before all are."""
         starts, trials = Starts(self.build), {}
-        for name, arm in self.arms.items():
+        for name in names:
+            arm = self.arms[name]
+            rows = self._rows[id(arm.data)]
             try:
-                trial = Trial(arm, self._rows[id(arm.data)], starts, self.batch_size)
+                trial = Trial(arm, rows, starts, self.batch_size, training.parts)
                 trial.compile(self.seeds[0])
                 if self.learning_rates is not None:
                     trial.rates()
@@ -177,40 +272,6 @@ class Study:
                 raise type(error)(f"arm {name!r}: {error}") from error
             trials[name] = trial
         return trials
-
-    def _training(self, trials: Mapping[str, Trial]) -> Training:
-        metric, direction = self.metric, None
-        for name, trial in trials.items():
-            if self.main not in trial.joint:
-                raise ValueError(
-                    f"`main`: arm {name!r} has no member {self.main!r}"
-                    f"{nearest(self.main, list(trial.joint))} "
-                    f"(members: {', '.join(trial.joint)})."
-                )
-            settings = trial.joint._compiled()
-            entries = [one.metric.name for one in settings.metrics]
-            if metric is None:
-                own = [o.metric.name for o in settings.metrics if o.member == self.main]
-                metric = own[0] if own else f"{self.main}_loss"
-            if metric not in (*entries, *settings.ledger.entries):
-                raise ValueError(
-                    f"`metric`: arm {name!r} has no {metric!r}"
-                    f"{nearest(metric, entries)} (entries: {', '.join(entries)})."
-                )
-            direction = direction or settings.direction(metric)
-        if direction is None:
-            raise ValueError(
-                f"`metric`: nobody knows whether more or less {metric!r} is better; "
-                "choose another."
-            )
-        return Training(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            metric=str(metric),
-            direction=direction,
-            patience=self.patience,
-            validation_freq=self.validation_freq,
-        )
 
     def _description(self, training: Training) -> dict[str, Any]:
         """Return what makes runs of equal keys the same runs."""
@@ -221,10 +282,18 @@ class Study:
             "metric": training.metric,
             "patience": self.patience,
             "validation_freq": self.validation_freq,
-            **{f"arm {name}": _described(arm) for name, arm in self.arms.items()},
+            **{f"arm {name}": checks.described(arm) for name, arm in self.arms.items()},
         }
 
-    def _result(self, records: Mapping[str, Record], training: Training) -> StudyResult:
+    def _references(self) -> Any:
+        from coloss.study.references import references
+
+        data = self.arms[self.baseline].data
+        return references(self._rows[id(data)], self.seeds, self.main)
+
+    def _result(
+        self, records: Mapping[str, Record], training: Training, references: Any
+    ) -> StudyResult:
         return StudyResult(
             [records[run.key] for run in self.runs if run.key in records],
             {name: arm.objective for name, arm in self.arms.items()},
@@ -232,60 +301,6 @@ class Study:
             metric=training.metric,
             direction=training.direction,
             baseline=self.baseline,
+            controls=[name for name, arm in self.arms.items() if arm.control],
+            references=references,
         )
-
-
-def _described(arm: Arm) -> str:
-    """Return an arm as text; numbers and strings only, functions by name."""
-
-    def text(value: Any) -> str:
-        if isinstance(value, Mapping):
-            inner = ", ".join(f"{k}: {text(v)}" for k, v in value.items())
-            return f"{{{inner}}}"
-        if isinstance(value, list | tuple):
-            return f"[{', '.join(map(text, value))}]"
-        if isinstance(value, str | int | float | bool) or value is None:
-            return repr(value)
-        if hasattr(value, "get_config"):
-            return f"{type(value).__name__}({text(value.get_config())})"
-        return str(getattr(value, "__qualname__", type(value).__name__))
-
-    return f"{arm.objective} with {text(arm.coefficients)}, {text(arm.compile)}"
-
-
-def _progress(total: int, verbose: bool) -> Callable[[float], None]:
-    if not verbose or not total:
-        return lambda epochs: None
-    bar = keras.utils.Progbar(total, unit_name="epoch")
-    return lambda epochs: bar.add(epochs) if epochs else None
-
-
-def _seeds(given: int | Iterable[int]) -> list[int]:
-    if isinstance(given, bool | str | float):
-        raise TypeError(f"`seeds` must be a whole number or several; found {given!r}.")
-    found = list(range(given)) if isinstance(given, numbers.Integral) else list(given)  # type: ignore[arg-type]
-    if not found or len(set(found)) < len(found) or min(found) < 0:
-        raise ValueError(
-            f"`seeds` must be at least one whole number from 0, each once; found "
-            f"{given!r}."
-        )
-    return [int(seed) for seed in found]
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"`{name}` must be a whole number; found {value!r}.")
-    if value < least:
-        raise ValueError(f"`{name}` must be at least {least}; found {value}.")
-    return int(value)
-
-
-def _baseline(given: str | None, arms: Mapping[str, Arm]) -> str:
-    if given is None:
-        return "alone" if "alone" in arms else next(iter(arms))
-    if given not in arms:
-        raise ValueError(
-            f"`baseline`: no arm {given!r}{nearest(given, arms)} "
-            f"(arms: {', '.join(arms)})."
-        )
-    return given

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from coloss.objective.errors import nearest
+from coloss.study.arms import Run
 from coloss.study.settings import Record
 from coloss.study.statistics import (
     GAINED,
@@ -30,6 +32,9 @@ class StudyResult:
         metric: an entry of the metrics.
         direction: "max" or "min": which way it is better.
         baseline: the arm that others are compared with.
+        controls: arms whose gain did not come from the other networks.
+        references: classifiers of scikit-learn on the same rows; see
+            `coloss.study.references`.
     """
 
     def __init__(
@@ -41,11 +46,14 @@ class StudyResult:
         metric: str,
         direction: str,
         baseline: str,
+        controls: Sequence[str] = (),
+        references: pd.DataFrame | None = None,
     ) -> None:
         """Keep the records."""
         self.records, self.objectives = list(records), dict(objectives)
         self.main, self.metric = main, metric
         self.direction, self.baseline = direction, baseline
+        self.controls, self.references = tuple(controls), references
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -175,6 +183,42 @@ class StudyResult:
             return self.direction
         return "min" if name.endswith("loss") else "max"
 
+    def best(self, arm: str) -> Run:
+        """Return an arm's run that is best on validation rows.
+
+        It is one of those at the arm's best point; `Study.retrain` returns its
+        networks.
+
+        Args:
+            arm: its name.
+
+        Raises:
+            ValueError: for an unknown arm.
+        """
+        column = self.selected(arm)[f"validation_{self.metric}"]
+        row = column.idxmax() if self.direction == "max" else column.idxmin()
+        chosen = self.selected(arm).loc[row]
+        point = {name: chosen[name] for name in self.points}
+        for record in self.records:
+            run = record.run
+            if run.arm == arm and run.seed == row and _at(run, point):
+                return run
+        raise AssertionError(f"the frame has a run of {arm!r} that no record has")
+
+    def report(self, path: str | Path) -> Path:
+        """Write the result as a page; see `coloss.report`.
+
+        Args:
+            path: of the HTML file.
+
+        Returns:
+            The path.
+        """
+        from importlib import import_module
+
+        import_module("coloss.report").write_study(self, path)
+        return Path(path)
+
     def seeds_needed(self, arm: str, effect: float, baseline: str | None = None) -> int:
         """Return how many seeds would show an effect of an arm (power 80 %).
 
@@ -198,18 +242,26 @@ class StudyResult:
             "",
             _text(table),
             "",
-            self._in_words(table),
+            self.verdict,
         ]
+        if self.references is not None:
+            lines += ["", "Accuracy of references on the same rows:"]
+            lines += [_references(self.references)]
         return "\n".join(lines)
 
-    def _in_words(self, table: pd.DataFrame) -> str:
+    @property
+    def verdict(self) -> str:
+        """The answer in words: who gained, and whether more than a control."""
+        table = self.compare()
         failed = [r for r in self.records if r.error]
-        gained = table.index[table["verdict"] == GAINED].tolist()
+        found = table.index[table["verdict"] == GAINED].tolist()
+        gained = [arm for arm in found if arm not in self.controls]
         said = (
-            f"{self.main} gained with {', '.join(map(repr, gained))}."
-            if gained
+            f"{self.main} gained with {', '.join(map(repr, found))}."
+            if found
             else f"No arm shows a gain of {self.main}."
         )
+        said += self._over_controls(gained)
         if failed:
             arms = sorted({record.run.arm for record in failed})
             said += (
@@ -218,8 +270,41 @@ class StudyResult:
             )
         return said
 
+    def _over_controls(self, gained: Sequence[str]) -> str:
+        """Return how the arms that gained stand against each control."""
+        if not self.controls:
+            return (
+                " No arm is a control (self-training, equal or random weights): that "
+                "a gain comes from the other networks is not shown."
+            )
+        said = ""
+        for control in self.controls if gained else ():
+            table = self.compare(control)
+            for arm in gained:
+                row = table.loc[arm]
+                than = "gains over" if row["verdict"] == GAINED else "no gain over"
+                interval = f"{row['gain']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+                said += f" {arm!r}: {than} the control {control!r}, {interval}."
+        return said
+
 
 _COMPARED = ("gain", "low", "high", "p", "bootstrap_low", "bootstrap_high")
+
+
+def _at(run: Run, point: Mapping[str, float]) -> bool:
+    """Return whether a run is at a point; NaN is what its arm does not have."""
+    own = dict(run.values)
+    if run.learning_rate is not None:
+        own["learning_rate"] = run.learning_rate
+    return all(own.get(n) == v or n not in own for n, v in point.items())
+
+
+def _references(table: pd.DataFrame) -> str:
+    shown = table.assign(
+        mean=[f"{row.mean:.4f}" for row in table.itertuples()],
+        interval=[f"[{row.low:.4f}, {row.high:.4f}]" for row in table.itertuples()],
+    )
+    return shown[["mean", "interval"]].rename_axis(None).to_string()
 
 
 def _identity(record: Record) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from coloss.objective.errors import nearest
 from coloss.study.arms import Run
 from coloss.study.trial import Trial
 
@@ -27,6 +28,8 @@ class Training:
         patience: epochs without a better `metric` before a run stops, and goes back
             to its best weights; None: no early stopping.
         validation_freq: epochs from one validation to the next.
+        parts: on which rows the trained networks are measured. Without "test" no test
+            row is read.
     """
 
     epochs: int
@@ -35,6 +38,7 @@ class Training:
     direction: str
     patience: int | None
     validation_freq: int
+    parts: tuple[str, ...] = ("validation", "test")
 
     @property
     def evaluation_batch(self) -> int:
@@ -53,7 +57,7 @@ class Record:
     Attributes:
         run: which.
         validation: metrics on validation rows, at the end.
-        test: metrics on test rows, at the end.
+        test: metrics on test rows, at the end; empty where they were not read.
         seconds: it took; in a population its share.
         epochs: it trained.
         error: None, or why it ended early; the weights are then those of its last
@@ -89,6 +93,50 @@ class Engine(Protocol):
             tick: called with the number of epochs done since the last call, over all
                 runs, for a progress bar.
         """
+
+
+def judged_by(
+    trials: Mapping[str, Trial], main: str, metric: str | None
+) -> tuple[str, str]:
+    """Return the entry by which runs are judged, and which way it is better.
+
+    Args:
+        trials: compiled arms, by name.
+        main: the main network.
+        metric: as the user gave it; None: the main network's first metric, or its loss.
+
+    Returns:
+        The entry, and "max" or "min".
+
+    Raises:
+        ValueError: if an arm has no such network or entry, or nobody knows which way
+            it is better.
+    """
+    direction = None
+    for name, trial in trials.items():
+        if main not in trial.joint:
+            raise ValueError(
+                f"`main`: arm {name!r} has no member {main!r}"
+                f"{nearest(main, list(trial.joint))} "
+                f"(members: {', '.join(trial.joint)})."
+            )
+        settings = trial.joint._compiled()
+        entries = [one.metric.name for one in settings.metrics]
+        if metric is None:
+            own = [o.metric.name for o in settings.metrics if o.member == main]
+            metric = own[0] if own else f"{main}_loss"
+        if metric not in (*entries, *settings.ledger.entries):
+            raise ValueError(
+                f"`metric`: arm {name!r} has no {metric!r}"
+                f"{nearest(metric, entries)} (entries: {', '.join(entries)})."
+            )
+        direction = direction or settings.direction(metric)
+    if direction is None:
+        raise ValueError(
+            f"`metric`: nobody knows whether more or less {metric!r} is better; "
+            "choose another."
+        )
+    return str(metric), direction
 
 
 def as_numbers(logs: Any) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -32,12 +32,13 @@ class Rows:
                 "`data` must be a coloss.data.Split or a function of the seed that "
                 f"returns one; found {type(source).__name__}."
             )
-        self._source, self._seen = source, {}  # type: ignore[var-annotated]
+        self.source = source
+        self._seen: dict[int, Split] = {}
 
     @property
     def same(self) -> bool:
         """Whether every seed has the same rows."""
-        return isinstance(self._source, Split)
+        return isinstance(self.source, Split)
 
     def __call__(self, seed: int) -> Split:
         """Return the split of a seed.
@@ -45,10 +46,10 @@ class Rows:
         Raises:
             TypeError: if the function returns something else.
         """
-        if isinstance(self._source, Split):
-            return self._source
+        if isinstance(self.source, Split):
+            return self.source
         if seed not in self._seen:
-            split = self._source(seed)
+            split = self.source(seed)
             if not isinstance(split, Split):
                 raise TypeError(
                     "`data` must return a coloss.data.Split; for seed "
@@ -68,7 +69,7 @@ class Starts:
 
     def __init__(self, build: Callable[[], JointModel]) -> None:
         """Build nothing yet."""
-        self._build = build
+        self.build = build
         self._seen: dict[tuple[int, Callable[[], JointModel]], Weights] = {}
 
     def __call__(
@@ -85,9 +86,9 @@ class Starts:
             x: inputs by member, for networks that are built by their first call.
         """
         own = self._fresh(build, seed, x)
-        if build is self._build:
+        if build is self.build:
             return own
-        shared = self._fresh(self._build, seed, x)
+        shared = self._fresh(self.build, seed, x)
         return {
             name: shared[name] if _alike(values, shared.get(name)) else values
             for name, values in own.items()
@@ -120,6 +121,7 @@ class Trial:
         rows: its data.
         starts: initial weights.
         batch_size: rows a step.
+        parts: of the rows that will be read, beside those to train on.
 
     Attributes:
         joint: the compiled model, with every variable created.
@@ -127,10 +129,17 @@ class Trial:
             other, optimizer, metrics.
     """
 
-    def __init__(self, arm: Arm, rows: Rows, starts: Starts, batch_size: int) -> None:
-        """Build, compile and check the arm on the rows of the first seed."""
+    def __init__(
+        self,
+        arm: Arm,
+        rows: Rows,
+        starts: Starts,
+        batch_size: int,
+        parts: Sequence[str] = ("validation", "test"),
+    ) -> None:
+        """Build the arm's model."""
         self.arm, self.rows, self.batch_size = arm, rows, batch_size
-        self._starts = starts
+        self.starts, self._parts = starts, tuple(parts)
         self.joint = arm.build()
         if not isinstance(self.joint, JointModel):
             raise TypeError(
@@ -153,7 +162,7 @@ class Trial:
             objective=arm.objective,
             coefficients=arms.fixed(arm.coefficients),
         )
-        for part in ("train", "validation", "test"):
+        for part in ("train", *self._parts):
             x, _, _ = self.part(seed, part)
             if not joint.built or joint._seen_shapes[1] is None:
                 joint._symbolic_outputs(x)
@@ -193,7 +202,7 @@ class Trial:
         """Return the values of `groups` at the start of a run."""
         own: Values = {}
         x = self.rows(run.seed).train[0]
-        for name, values in self._starts(self.arm.build, run.seed, x).items():
+        for name, values in self.starts(self.arm.build, run.seed, x).items():
             own |= zip(map(id, self.joint[name].variables), values, strict=True)
         own |= self._projectors(run.seed)
         for name, value in run.values:

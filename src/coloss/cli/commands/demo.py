@@ -11,7 +11,7 @@ from coloss.cli.commands.options import examples
 
 HELP = (
     "Four ways to train three networks on real digits: which helps the main one?\n\n"
-    + examples("coloss demo --seeds 20")
+    + examples("coloss demo --seeds 40")
 )
 
 
@@ -21,7 +21,7 @@ def demo(
     ] = Path("demo"),
     seeds: Annotated[
         int, typer.Option(min=3, max=1000, help="Paired runs of each arm.")
-    ] = 10,
+    ] = 20,
     epochs: Annotated[int, typer.Option(min=8, help="Epochs of each run.")] = 60,
 ) -> None:
     """Train on the data in the package; the help is above."""

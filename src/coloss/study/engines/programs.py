@@ -47,6 +47,8 @@ class Programs:
             raise ValueError(f'`form` must be "vmap", "map" or "auto"; found {form!r}.')
         self._trial, self._training = trial, training
         self._joint: Any = trial.joint
+        # An earlier `fit` leaves its sums in them.
+        self._joint.reset_metrics()
         self._metrics = [jnp.array(v.value) for v in self._joint.metrics_variables]
         self._mesh = Mesh(np.array(jax.local_devices()), ("runs",))
         self._choice = Choice(form, training.epochs * chunks)

@@ -28,15 +28,12 @@ def sequential(
     """
     for run in runs:
         begun = time.perf_counter()
-        trial.assign(trial.start(run))
-        history, error = _fit(trial, run, training, tick)
-        found = {
-            part: evaluate(trial, run, part, training)
-            for part in ("validation", "test")
-        }
+        history, error = train_one(trial, run, training, tick)
+        found = {part: evaluate(trial, run, part, training) for part in training.parts}
         yield Record(
             run=run,
-            **found,
+            validation=found["validation"],
+            test=found.get("test", {}),
             seconds=time.perf_counter() - begun,
             epochs=len(history),
             error=error,
@@ -44,9 +41,15 @@ def sequential(
         )
 
 
-def _fit(
+def train_one(
     trial: Trial, run: Run, training: Training, tick: Callable[[float], None]
 ) -> tuple[list[dict[str, float]], str | None]:
+    """Train one run; its networks are then those of `trial.joint`.
+
+    Returns:
+        The logs of every epoch, and why the run ended early, if it did.
+    """
+    trial.assign(trial.start(run))
     x, y, complete = trial.part(run.seed, "train")
     rows = OrderedRows(x, y, training.batch_size, training.epochs, run.seed, complete)
     keep = _History(tick)

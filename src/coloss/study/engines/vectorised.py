@@ -18,11 +18,15 @@ from jax import numpy as jnp
 
 from coloss.study.arms import Run
 from coloss.study.engines.programs import Programs
+from coloss.study.engines.sequential import sequential
 from coloss.study.settings import Record, Training
 from coloss.study.trial import Trial
 
 LARGEST = 64
 """Runs in one program: more are no faster on any device measured."""
+
+FEW = 4
+"""Where splits differ in shape, so many runs of one shape are worth a program."""
 
 
 def vectorised(
@@ -36,6 +40,10 @@ def vectorised(
 ) -> Iterator[Record]:
     """Yield each run's record as its chunk is finished; see `Engine`.
 
+    Runs whose splits have the same numbers of rows form a population. Where numbers
+    differ, as between folds by group, the few runs of a rare shape are trained by
+    `sequential`, whose compiled step serves every shape.
+
     Args:
         trial: the arm, compiled.
         runs: of that arm.
@@ -44,11 +52,30 @@ def vectorised(
         chunk: runs in one program; None: as many as fit half of the free memory.
         form: "vmap", "map", or "auto": what is measured to be faster.
     """
-    size = chunk or chunk_size(trial, len(runs))
-    programs = Programs(trial, training, form, math.ceil(len(runs) / size))
-    for start in range(0, len(runs), size):
-        part = runs[start : start + size]
-        yield from _Population(trial, part, training, programs, size).train(tick)
+    groups = _by_shape(trial, runs, training)
+    rare = [run for group in groups if len(group) < FEW for run in group]
+    if len(groups) > 1:
+        groups = [group for group in groups if len(group) >= FEW]
+        yield from sequential(trial, rare, training, tick)
+    for group in groups:
+        size = chunk or chunk_size(trial, len(group))
+        programs = Programs(trial, training, form, math.ceil(len(group) / size))
+        for start in range(0, len(group), size):
+            part = group[start : start + size]
+            yield from _Population(trial, part, training, programs, size).train(tick)
+
+
+def _by_shape(trial: Trial, runs: Sequence[Run], training: Training) -> list[list[Run]]:
+    """Return the runs, those together whose rows have the same shapes."""
+    if trial.rows.same:
+        return [list(runs)]
+    groups: dict[Any, list[Run]] = {}
+    for run in runs:
+        split = trial.rows(run.seed)
+        parts = [getattr(split, part) for part in ("train", *training.parts)]
+        shapes = jax.tree.map(np.shape, parts, is_leaf=lambda v: hasattr(v, "shape"))
+        groups.setdefault(str(shapes), []).append(run)
+    return list(groups.values())
 
 
 def chunk_size(trial: Trial, runs: int) -> int:
@@ -111,9 +138,8 @@ class _Population:
             for rows in zip(*starts, strict=True)
         ]
         self._state = programs.spread(tuple(state[:3]))
-        self._rows = {
-            part: self._stacked(part) for part in ("train", "validation", "test")
-        }
+        parts = dict.fromkeys(("train", "validation", *training.parts))
+        self._rows = {part: self._stacked(part) for part in parts}
         distinct = list(dict.fromkeys(self._seeds))
         same = trial.rows.same
         self._place = programs.spread(
@@ -133,13 +159,7 @@ class _Population:
             complete = frozenset.intersection(*(found_[2] for found_ in found))
             self._programs.expect(complete)
         pairs = [(x, y) for x, y, _ in found]
-        try:
-            stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *pairs)
-        except ValueError as error:
-            raise ValueError(
-                f"arm {self._trial.arm.name!r}: the {part} rows of different seeds "
-                'have different shapes; engine="sequential" trains such splits.'
-            ) from error
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *pairs)
         return self._programs.copied(stacked)
 
     def train(self, tick: Callable[[float], None]) -> Iterator[Record]:
@@ -204,7 +224,7 @@ class _Population:
                     state, self._place, self._rows[part]
                 ).items()
             }
-            for part in ("validation", "test")
+            for part in self._training.parts
         }
         for index, run in enumerate(self._runs):
             parts = {
@@ -213,7 +233,8 @@ class _Population:
             }
             yield Record(
                 run=run,
-                **parts,
+                validation=parts["validation"],
+                test=parts.get("test", {}),
                 seconds=seconds / len(self._runs),
                 epochs=len(self._history[index]),
                 error=self._stopping.errors[index],

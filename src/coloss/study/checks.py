@@ -1,0 +1,82 @@
+"""What a study accepts as numbers, names and texts."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from coloss.objective.errors import nearest
+from coloss.study.arms import Arm
+
+
+def seeds(given: int | Iterable[int]) -> list[int]:
+    """Return the seeds: 0, 1, ... where a number is given.
+
+    Raises:
+        TypeError, ValueError: for anything but whole numbers from 0, each once.
+    """
+    if isinstance(given, bool | str | float):
+        raise TypeError(f"`seeds` must be a whole number or several; found {given!r}.")
+    found = list(range(given)) if isinstance(given, numbers.Integral) else list(given)  # type: ignore[arg-type]
+    if not found or len(set(found)) < len(found) or min(found) < 0:
+        raise ValueError(
+            f"`seeds` must be at least one whole number from 0, each once; found "
+            f"{given!r}."
+        )
+    return [int(seed) for seed in found]
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """Return a whole number.
+
+    Raises:
+        TypeError, ValueError: if it is none, or less than `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"`{name}` must be a whole number; found {value!r}.")
+    if value < least:
+        raise ValueError(f"`{name}` must be at least {least}; found {value}.")
+    return int(value)
+
+
+def baseline(given: str | None, arms: Mapping[str, Arm]) -> str:
+    """Return the arm that others are compared with.
+
+    Raises:
+        ValueError: if there is no such arm.
+    """
+    if given is None:
+        return "alone" if "alone" in arms else next(iter(arms))
+    return known("`baseline`", given, arms)
+
+
+def known(what: str, given: str, arms: Mapping[str, Any]) -> str:
+    """Return the name of an arm.
+
+    Raises:
+        ValueError: if there is none of that name, with the nearest one.
+    """
+    if given not in arms:
+        raise ValueError(
+            f"{what}: no arm {given!r}{nearest(given, arms)} (arms: {', '.join(arms)})."
+        )
+    return given
+
+
+def described(arm: Arm) -> str:
+    """Return an arm as text; numbers and strings only, functions by name."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, Mapping):
+            inner = ", ".join(f"{k}: {text(v)}" for k, v in value.items())
+            return f"{{{inner}}}"
+        if isinstance(value, list | tuple):
+            return f"[{', '.join(map(text, value))}]"
+        if isinstance(value, str | int | float | bool) or value is None:
+            return repr(value)
+        if hasattr(value, "get_config"):
+            return f"{type(value).__name__}({text(value.get_config())})"
+        return str(getattr(value, "__qualname__", type(value).__name__))
+
+    return f"{arm.objective} with {text(arm.coefficients)}, {text(arm.compile)}"
