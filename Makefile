@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile -q
 # Two workers share two cores; without this each would start a thread for every core.
 THREADS := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
-.PHONY: demo test lint format types test-jax test-tensorflow test-torch clean help
+.PHONY: demo test lint format types docs test-jax test-tensorflow test-torch clean help
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 20
@@ -27,7 +27,7 @@ help:  ## Show this list
 demo: .venv/.demo  ## Train on the data in the package; ends with the answer in demo/
 	KERAS_BACKEND=jax $(BIN)/coloss demo
 
-test: lint types test-jax test-tensorflow test-torch  ## Everything that CI runs
+test: lint types docs test-jax test-tensorflow test-torch  ## Everything that CI runs
 
 lint: .venv/.test  ## Style
 	$(BIN)/ruff check .
@@ -35,6 +35,9 @@ lint: .venv/.test  ## Style
 
 types: .venv/.test  ## Types
 	$(BIN)/mypy
+
+docs: .venv/.test  ## The documentation, in dist/docs; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test-jax: .venv/.test  ## All tests, on JAX
 	$(THREADS) KERAS_BACKEND=jax $(PYTEST)
