@@ -66,12 +66,16 @@ def as_float32(gradients):
 
 
 def compiled(function):
-    """Return a function of tensors as one program on JAX, where each shape compiles."""
-    if keras.backend.backend() != "jax":
-        return function
-    import jax
+    """Return a function of tensors as one program, as in training."""
+    if keras.backend.backend() == "jax":
+        import jax
 
-    return jax.jit(function)
+        return jax.jit(function)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function)
+    return function
 
 
 def numbers(tensor):

@@ -153,7 +153,7 @@ class PCD(Aggregator):
         if list(names).count(self.primary) != 1:
             raise ValueError(
                 f"`primary` of PCD must be one of the summands {', '.join(names)}; "
-                f"found {self.primary!r}{nearest(self.primary, names)}."
+                f"found {self.primary!r}{nearest(self.primary, names) or '.'}"
             )
         return list(names).index(self.primary)
 

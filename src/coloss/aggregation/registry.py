@@ -19,7 +19,7 @@ from coloss.aggregation.pcgrad import PCGrad
 from coloss.aggregation.random import Random
 from coloss.aggregation.sum import Sum
 from coloss.aggregation.upgrad import UPGrad
-from coloss.objective.errors import nearest
+from coloss.objective.errors import nearest_name
 
 AGGREGATORS: dict[str, type[Aggregator]] = {
     "AlignedMTL": AlignedMTL,
@@ -103,8 +103,10 @@ def _kind(name: Any) -> type[Aggregator]:
     folded = {known.lower(): kind for known, kind in AGGREGATORS.items()}
     plain = str(name).lower().replace("_", "").replace("-", "")
     if plain not in folded:
+        close = nearest_name(plain, folded)
+        meant = f"; did you mean {folded[close].__name__!r}?" if close else "."
         raise ValueError(
             f"`aggregator` must be one of {', '.join(AGGREGATORS)}; found {name!r}"
-            f"{nearest(str(name), AGGREGATORS)}."
+            f"{meant}"
         )
     return folded[plain]
