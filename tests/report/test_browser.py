@@ -17,6 +17,7 @@ def watched(browser, path, viewport=DESKTOP, scheme="light"):
     context = browser.new_context(
         viewport=viewport, color_scheme=scheme, reduced_motion="reduce"
     )
+    context.set_default_timeout(60_000)  # of a busy machine
     page = context.new_page()
     page.said, page.asked = [], []
     page.on("console", lambda message: page.said.append(message.text))

@@ -149,13 +149,13 @@ def test_a_network_of_numbers_has_errors_and_no_classes():
 
 
 def test_of_many_classes_the_most_frequent_mistakes_are_told():
-    labels = np.repeat(np.arange(20), 3)
+    labels = np.repeat(np.arange(25), 3)
     predicted = labels.copy()
     predicted[[0, 1]], predicted[3] = 7, 8
     frame = pd.DataFrame(
         {"split": "validation", "label": labels, "predicted": predicted}
     )
-    names = [f"class {i}" for i in range(20)]
+    names = [f"class {i}" for i in range(25)]
     blocks = outcomes(RunView("x", evaluation=frame, data={"classes": names}))
     table = next(block for block in blocks if isinstance(block, Table))
     assert table.rows == [["class 0", "class 7", "2"], ["class 1", "class 8", "1"]]

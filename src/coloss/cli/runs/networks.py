@@ -144,7 +144,10 @@ def _check(
 
 
 def optimizer_of(config: Config) -> Any:
-    """Return one optimizer, or one for each network with its own learning rate."""
+    """Return one optimizer, or one for each network with its own learning rate.
+
+    As configurations: every model that is compiled makes its own from them.
+    """
     own = {n: m.learning_rate for n, m in config.members.items() if m.learning_rate}
     common = _optimizer(config, config.training.learning_rate)
     if not own:
@@ -154,14 +157,14 @@ def optimizer_of(config: Config) -> Any:
     return {**{n: _optimizer(config, r) for n, r in own.items()}, "*": common}
 
 
-def _optimizer(config: Config, rate: float) -> keras.Optimizer:
+def _optimizer(config: Config, rate: float) -> dict[str, Any]:
     training = config.training
     settings: dict[str, Any] = {"learning_rate": rate}
     for key in ("weight_decay", "clipnorm"):
         if getattr(training, key) is not None:
             settings[key] = getattr(training, key)
     classes = {name.lower(): name for name in dir(keras.optimizers)}
-    return getattr(keras.optimizers, classes[training.optimizer])(**settings)
+    return {"class_name": classes[training.optimizer], "config": settings}
 
 
 def compile_arguments(config: Config) -> dict[str, Any]:

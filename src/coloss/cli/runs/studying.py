@@ -103,6 +103,8 @@ def prepare_study(config: Config, folder: Path) -> tuple[Any, InMemory]:
             baseline=table.baseline,
             patience=config.training.patience,
         )
+        # What an arm cannot do is told now, before anything is written.
+        study._training(study._trials())
     except DataError as error:
         raise CliError(str(error)) from None
     except (TypeError, ValueError, KeyError) as error:
@@ -187,9 +189,12 @@ def _watched(store: Path, tracker: Any) -> Iterator[None]:
     end = threading.Event()
 
     def watch() -> None:
+        last = 0
         while not end.wait(0.5):
             done = finished(store)
-            tracker.step(done, {"finished": done} if done else None)
+            if done > last:
+                tracker.step(done, {"finished": done})
+            last = done
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -11,9 +11,10 @@ from coloss.cli.errors import CliError
 from coloss.report.run_folder import RunFolder
 
 _NEEDS = {
-    "tensorboard": ("tensorflow", "pip install tensorflow-cpu"),
-    "mlflow": ("mlflow", "pip install mlflow"),
+    "tensorboard": ("tensorflow", "tensorboard"),
+    "mlflow": ("mlflow",),
 }
+"""What each imports; Keras writes TensorBoard's files through TensorFlow."""
 
 
 def check_trackers(config: Config) -> None:
@@ -22,10 +23,14 @@ def check_trackers(config: Config) -> None:
     Raises:
         CliError: naming what to install.
     """
-    for name, (package, install) in _NEEDS.items():
-        if getattr(config.output, name) and importlib.util.find_spec(package) is None:
+    for name, packages in _NEEDS.items():
+        lost = [
+            package for package in packages if not importlib.util.find_spec(package)
+        ]
+        if getattr(config.output, name) and lost:
             raise CliError(
-                f"output.{name} needs {package!r}, which is not installed: {install}"
+                f"output.{name} needs what is not installed: pip install "
+                f"{' '.join(lost)}"
             )
 
 

@@ -89,6 +89,11 @@ def _tell_end(session: Any, run: RunFolder, output: Output) -> None:
                 for part, row in figures.items()
             ],
         )
+    if facts["best_epoch"] is not None:
+        output.say(
+            f"best {facts['monitor']} in epoch {facts['best_epoch'] + 1}; the networks "
+            "are those of that epoch"
+        )
     output.say(f"{facts['status']}: {run.path}")
     if run.report_path.exists():
         output.say(f"report: {run.report_path}")

@@ -47,6 +47,7 @@ def figure(x: str, y: str, **layout: Any) -> go.Figure:
         font={"family": "system-ui, sans-serif", "size": 13, "color": NEUTRAL},
         margin={"l": 8, "r": 12, "t": 12, "b": 8},
         height=320,
+        showlegend=True,  # Also of one series: its name is nowhere else.
         hovermode="closest",
         hoverlabel={"bgcolor": "#1C2430", "font": {"color": "#FFFFFF"}},
         # At the lower end of the whole figure, whatever the axis needs above it.

@@ -12,20 +12,29 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-_LONGEST = 10
+_LONGEST, _MANY = 10, 7
 MOST_ROWS = 60
 """Rows of a table behind a figure; of longer ones, evenly spaced rows are shown."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first column names the rows."""
+    """A table; the first column names the rows.
+
+    Attributes:
+        title: above it.
+        columns: names.
+        rows: cells.
+        note: below it.
+        wide: whether it takes the whole width.
+    """
 
     kind: ClassVar[str] = "table"
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    wide: bool = True
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,13 @@ class Heat:
     def numbered(self) -> bool:
         """Whether columns are too long to stand beside each other."""
         same = list(self.columns) == [name for name, _ in self.rows]
-        return same and max(map(len, self.columns), default=0) > _LONGEST
+        longest = max(map(len, self.columns), default=0)
+        return same and (longest > _LONGEST or self.compact)
+
+    @property
+    def compact(self) -> bool:
+        """Whether there are too many columns for wide cells."""
+        return len(self.columns) > _MANY
 
 
 @dataclass(frozen=True)

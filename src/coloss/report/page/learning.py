@@ -196,7 +196,7 @@ def coefficients(run: RunView) -> list[Block]:
             *still,
             Absent(
                 "Nothing moves: no coefficient has a schedule, and no weighting is "
-                'adaptive. `w = { ramp = ... }` or `weighting = "..."` would show '
+                'adaptive. `w = { schedule = "ramp", ... }` would show '
                 "here."
             ),
         ]

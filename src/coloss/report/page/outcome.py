@@ -24,7 +24,7 @@ from coloss.report.page.blocks import (
 from coloss.report.page.learning import to_json
 from coloss.report.page.view import RunView
 
-_MOST_CLASSES, _MOST_EPOCHS, _MOST_PAIRS = 16, 16, 15
+_MOST_CLASSES, _MOST_BESIDE, _MOST_EPOCHS, _MOST_PAIRS = 20, 10, 16, 15
 _WHEN = {"start": "before training", "end": "after training"}
 
 
@@ -106,7 +106,8 @@ def outcomes(run: RunView) -> list[Block]:
 
 
 def _class_facts(rows: pd.DataFrame, split: str, main: str) -> list[tuple[str, str]]:
-    facts = [(f"labelled {split} rows", str(int((rows["label"] >= 0).sum())))]
+    known = (rows["label"] >= 0) & (rows["predicted"] >= 0)
+    facts = [(f"{split} rows with label and input", str(int(known.sum())))]
     for prefix, who in (("", main), ("fused_", "fused")):
         if f"{prefix}predicted" in rows:
             score = accuracy(rows, prefix)
@@ -140,7 +141,8 @@ def _confusion(counts: pd.DataFrame, title: str) -> Block:
             (str(name), [Cell(str(n), n / totals[name] if n else 0.0) for n in row])
             for name, *row in counts.itertuples(name=None)
         ]
-        return Heat(title, "true / predicted", list(counts.columns), rows, note)
+        wide = len(counts) > _MOST_BESIDE
+        return Heat(title, "true / predicted", list(counts.columns), rows, note, wide)
     wrong = [
         (int(counts.iloc[i, j]), true, predicted)
         for i, true in enumerate(counts.index)
@@ -262,13 +264,13 @@ def environment(run: RunView) -> list[Block]:
         blocks.append(Facts(_environment_facts(found)))
         versions = found.get("versions") or {}
         rows = [[name, str(version)] for name, version in versions.items()]
-        blocks.append(Table("Versions", ["package", "version"], rows))
+        blocks.append(Table("Versions", ["package", "version"], rows, wide=False))
         parameters = found.get("parameters") or {}
         if parameters:
             counted = [[name, f"{count:,}"] for name, count in parameters.items()]
-            blocks.append(
-                Table("Size of the networks", ["network", "parameters"], counted)
-            )
+            columns = ["network", "parameters"]
+            sizes = Table("Size of the networks", columns, counted, wide=False)
+            blocks.append(sizes)
     if run.config:
         blocks.append(Listing("Configuration, complete", run.config))
     return blocks
