@@ -2,6 +2,7 @@
 
 from coloss.data.aligning import Aligned, align
 from coloss.data.digits import NUM_CLASSES, WIDTHS, load_digits_views
+from coloss.data.folding import Folds, folds
 from coloss.data.mixing import mix
 from coloss.data.split import Split, Standardizer
 
@@ -9,9 +10,11 @@ __all__ = [
     "NUM_CLASSES",
     "WIDTHS",
     "Aligned",
+    "Folds",
     "Split",
     "Standardizer",
     "align",
+    "folds",
     "load_digits_views",
     "mix",
 ]

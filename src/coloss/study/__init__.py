@@ -19,6 +19,7 @@ from coloss.study.statistics import (
     paired_gain,
     seeds_needed,
 )
+from coloss.study.tuning import Tuned
 
 __all__ = [
     "Gain",
@@ -26,6 +27,7 @@ __all__ = [
     "Run",
     "Study",
     "StudyResult",
+    "Tuned",
     "bootstrap_gain",
     "mean_interval",
     "paired_gain",

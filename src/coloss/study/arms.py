@@ -194,7 +194,7 @@ def grid(
         coefficients: those that are lists or distributions vary; others are left out.
         samples: points to draw where there is a distribution.
     """
-    lists = {n: list(v) for n, v in coefficients.items() if _is_list(v)}
+    lists = {n: list(v) for n, v in coefficients.items() if is_list(v)}
     drawn = {n: v for n, v in coefficients.items() if hasattr(v, "rvs")}
     for name, values in lists.items():
         if not values or not all(_is_finite(value) for value in values):
@@ -224,7 +224,8 @@ def fixed(coefficients: Mapping[str, Any]) -> dict[str, Any]:
     return {name: first.get(name, value) for name, value in coefficients.items()}
 
 
-def _is_list(value: Any) -> bool:
+def is_list(value: Any) -> bool:
+    """Return whether a coefficient is a list of values to try."""
     return isinstance(value, list | tuple | np.ndarray)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from coloss.objective.errors import nearest
@@ -60,6 +60,20 @@ def known(what: str, given: str, arms: Mapping[str, Any]) -> str:
     if given not in arms:
         raise ValueError(
             f"{what}: no arm {given!r}{nearest(given, arms)} (arms: {', '.join(arms)})."
+        )
+    return given
+
+
+def one_of(what: str, given: str, choices: Sequence[str]) -> str:
+    """Return a choice.
+
+    Raises:
+        ValueError: if it is none, with the nearest one.
+    """
+    if given not in choices:
+        raise ValueError(
+            f"`{what}` must be one of {', '.join(map(repr, choices))}; found {given!r}"
+            f"{nearest(str(given), choices) or '.'}"
         )
     return given
 

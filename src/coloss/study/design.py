@@ -21,6 +21,7 @@ from coloss.study.result import StudyResult
 from coloss.study.settings import Engine, Record, Training, judged_by
 from coloss.study.store import Store
 from coloss.study.trial import Rows, Starts, Trial
+from coloss.study.tuning import Tuned, tune
 
 
 class Study:
@@ -229,6 +230,58 @@ class Study:
                 progress.arm(name)
                 if own:
                     yield from engine(trial, own, training, progress)
+
+    def tune(
+        self,
+        arm: str,
+        *,
+        sampler: str = "halving",
+        budget: str = "epochs",
+        factor: int = 3,
+        least: int = 1,
+        trials: int = 32,
+        engine: str = "auto",
+        verbose: bool = True,
+        **options: Any,
+    ) -> Tuned:
+        """Find an arm's best coefficients and learning rate on validation rows.
+
+        No test row is read. With `sampler="halving"` all points of the arm's grid are
+        trained on a small budget, the best third on three times as much, and so on;
+        every rung trains from the start.
+
+        Args:
+            arm: its name.
+            sampler: "halving", or "optuna" (the extra `optuna`): `trials` points, each
+                on the full budget, proposed by what earlier ones were worth.
+            budget: of a rung: "epochs", on all seeds; or "seeds", for all epochs.
+            factor: by which points shrink and budgets grow from rung to rung.
+            least: the budget of the first rung, at least.
+            trials: points that Optuna proposes.
+            engine: as in `run`.
+            verbose: whether to show progress bars.
+            **options: of the engine.
+
+        Returns:
+            The chosen point, and a table of all rungs. Its `coefficients` can be given
+            to another study, which then compares arms with these values.
+
+        Raises:
+            ValueError: before any training, for an unknown arm, or one with nothing to
+                tune.
+        """
+        return tune(
+            self,
+            arm,
+            sampler=sampler,
+            budget=budget,
+            factor=factor,
+            least=least,
+            trials=trials,
+            engine=engine,
+            verbose=verbose,
+            options=options,
+        )
 
     def retrain(self, run: Run) -> JointModel:
         """Train one run again, through `fit`, and return its networks.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from coloss.study.settings import Engine
 ENGINES = {
     "jax": ("chunk", "form"),
     "sequential": (),
+    "ray": ("num_cpus", "num_gpus", "workers", "retries", "address"),
 }
 """Each engine's options."""
 
@@ -22,12 +24,13 @@ def choose(name: str, options: Mapping[str, Any]) -> Engine:
     """Return an engine by name.
 
     Args:
-        name: "jax", "sequential" or "auto".
+        name: "jax", "sequential", "ray" or "auto".
         options: of that engine.
 
     Raises:
         ValueError: for an unknown engine or option, or one that the backend cannot
             run.
+        ImportError: if the engine's package is not installed.
     """
     backend = keras.backend.backend()
     if name == "auto":
@@ -53,6 +56,15 @@ def choose(name: str, options: Mapping[str, Any]) -> Engine:
         from coloss.study.engines.vectorised import vectorised
 
         return functools.partial(vectorised, **options)
+    if name == "ray":
+        if importlib.util.find_spec("ray") is None:
+            raise ImportError(
+                'engine "ray" needs Ray: pip install "coloss[ray]". Without it, take '
+                'engine="sequential".'
+            )
+        from coloss.study.engines.ray import on_ray
+
+        return functools.partial(on_ray, **options)
     from coloss.study.engines.sequential import sequential
 
     return sequential
