@@ -104,7 +104,7 @@ def prepare_study(config: Config, folder: Path) -> tuple[Any, InMemory]:
             patience=config.training.patience,
         )
         # What an arm cannot do is told now, before anything is written.
-        study._training(study._trials())
+        study.prepare()
     except DataError as error:
         raise CliError(str(error)) from None
     except (TypeError, ValueError, KeyError) as error:
