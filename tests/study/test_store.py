@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -11,60 +13,78 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import coloss
+from coloss.study.engines import sequential
 
+STUDY = {
+    "arms": {"taught": "main + helper + w*distill(helper >> main)"},
+    "coefficients": {"w": [0.5, 2.0]},
+    "seeds": 5,
+    "epochs": 5,
+}
 SCRIPT = textwrap.dedent(
     """
-    import importlib.util, sys
+    import importlib.util, json, os, signal, sys
     spec = importlib.util.spec_from_file_location("common", sys.argv[2])
     common = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(common)
     import coloss
+    from coloss.study.progress import StudyProgress
 
+    counted = StudyProgress.__call__
+
+    def count(bar, epochs):
+        counted(bar, epochs)
+        if bar.done >= int(sys.argv[3]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    StudyProgress.__call__ = count
     study = coloss.Study(
-        common.build, common.plain,
-        arms={"alone": "main", "taught": "main + helper + distill(helper >> main)"},
-        compile=common.COMPILE, seeds=6, epochs=3, batch_size=8, main="main",
+        common.build, common.plain, compile=common.COMPILE, batch_size=8, main="main",
+        **json.loads(sys.argv[4]),
     )
-    study.run("jax", path=sys.argv[1], verbose=False, chunk=2, form="vmap")
+    study.run("sequential", path=sys.argv[1], verbose=False)
     """
 )
 
 
 def test_finished_runs_are_not_done_again(study, tmp_path, monkeypatch):
     path = tmp_path / "study.sqlite"
-    first = study().run(path=path, verbose=False)
+    first = study().run("sequential", path=path, verbose=False)
 
     def never(*args, **kwargs):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(coloss.JointModel, "train_step", never)
-    again = study().run(path=path, verbose=False)
+    again = study().run("sequential", path=path, verbose=False)
     assert again.frame.equals(first.frame)
 
 
 def test_more_seeds_add_runs(study, tmp_path, same_frames):
     path = tmp_path / "study.sqlite"
-    study(seeds=2).run(path=path, verbose=False)
-    grown = study(seeds=3).run(path=path, verbose=False)
-    assert len(grown.frame) == 6
-    same_frames(grown, study(seeds=3).run(verbose=False))
+    given = {"arms": {"alone": "main"}}
+    study(**given, seeds=2).run(path=path, verbose=False)
+    grown = study(**given, seeds=3).run(path=path, verbose=False)
+    assert len(grown.frame) == 3
+    same_frames(grown, study(**given, seeds=3).run("sequential", verbose=False))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"epochs": 4}, "epochs is 3 there and 4 here"),
-        ({"arms": {"alone": "main", "taught": "main + helper"}}, "arm taught"),
+        ({"arms": {"alone": "main + 0*helper"}}, "arm alone"),
     ],
 )
 def test_runs_of_another_study_are_refused(study, tmp_path, options, message):
     path = tmp_path / "study.sqlite"
-    study().run(path=path, verbose=False)
+    given = {"arms": {"alone": "main"}, "seeds": 1}
+    study(**given).run("sequential", path=path, verbose=False)
     with pytest.raises(ValueError, match=message):
-        study(**options).run(path=path, verbose=False)
+        study(**{**given, **options}).run("sequential", path=path, verbose=False)
 
 
 def test_a_file_that_is_no_study_is_refused_and_kept(study, tmp_path):
@@ -77,46 +97,47 @@ def test_a_file_that_is_no_study_is_refused_and_kept(study, tmp_path):
 
 @pytest.mark.slow
 def test_killed_at_random_and_resumed_it_gives_the_same_table(
-    study, tmp_path, same_frames
+    study, tmp_path, same_frames, monkeypatch
 ):
+    """SIGKILL at three random epochs; what was finished stays as it was."""
     path = tmp_path / "study.sqlite"
-    whole = study(seeds=6).run(verbose=False, chunk=2, form="vmap")
-    counts = [_killed_after(path, runs) for runs in (1, 5, 9)]
-    assert counts[0] >= 1
-    assert counts == sorted(counts)
-    assert counts[-1] < 12
-    resumed = study(seeds=6).run(path=path, verbose=False, chunk=2, form="vmap")
-    same_frames(resumed, whole, atol=1e-6)
+    points = np.random.default_rng(int(time.time())).integers(4, 14, 3).tolist()
+    before = {}
+    for point in points:
+        assert _killed_at(point, path) == -signal.SIGKILL, points
+        now = _finished(path)
+        assert {key: now[key] for key in before} == before, points
+        before = now
+    assert 1 <= len(before) < 10, points
+
+    trained = []
+    train_one = sequential.train_one
+
+    def noted(trial, run, *rest):
+        trained.append(run.key)
+        return train_one(trial, run, *rest)
+
+    monkeypatch.setattr(sequential, "train_one", noted)
+    made = study(**STUDY)
+    resumed = made.run("sequential", path=path, verbose=False)
+    assert sorted([*trained, *before]) == sorted(run.key for run in made.runs)
+    assert {key: _finished(path)[key] for key in before} == before
+    same_frames(resumed, made.run("sequential", verbose=False), atol=1e-6)
 
 
-def _killed_after(path, runs):
-    """Run the study in a process, kill it once so many runs are on disk."""
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+def _killed_at(epoch, path):
+    """Run the study in a process that is killed after so many epochs."""
     common = Path(__file__).with_name("conftest.py")
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(path), str(common)], env=environment
+    arguments = [str(path), str(common), str(epoch), json.dumps(STUDY)]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        check=False,
+        timeout=600,
     )
-    try:
-        until = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < until:
-            if _finished(path) >= runs:
-                process.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.02)
-    finally:
-        process.kill()
-        process.wait()
-    return _finished(path)
+    return done.returncode
 
 
 def _finished(path):
-    if not path.exists():
-        return 0
-    try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        try:
-            return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
-        finally:
-            connection.close()
-    except sqlite3.OperationalError:
-        return 0
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return dict(connection.execute("SELECT key, record FROM runs").fetchall())

@@ -109,6 +109,25 @@ class Starts:
         return self._seen[seed, build]
 
 
+def own(arguments: Any) -> Any:
+    """Return arguments of `compile` with optimizers and metrics of their own.
+
+    An optimizer belongs to the variables that it was built with, a metric holds sums:
+    arms that are given the same one must not share it.
+    """
+    if isinstance(arguments, Mapping):
+        return {name: own(value) for name, value in arguments.items()}
+    if isinstance(arguments, list | tuple):
+        return type(arguments)(map(own, arguments))
+    if isinstance(arguments, keras.optimizers.Optimizer | keras.metrics.Metric):
+        parts = (arguments, getattr(arguments, "_learning_rate", None))
+        with keras.saving.custom_object_scope(
+            {type(p).__name__: type(p) for p in parts}
+        ):
+            return type(arguments).from_config(arguments.get_config())
+    return arguments
+
+
 def _alike(values: list[np.ndarray], others: list[np.ndarray] | None) -> bool:
     return others is not None and [v.shape for v in values] == [v.shape for v in others]
 
@@ -158,7 +177,7 @@ class Trial:
         """
         arm, joint = self.arm, self.joint
         joint.compile(
-            **{"on_ascent": "allow", **arm.compile},
+            **{"on_ascent": "allow", **own(arm.compile)},
             objective=arm.objective,
             coefficients=arms.fixed(arm.coefficients),
         )

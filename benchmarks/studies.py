@@ -1,0 +1,183 @@
+"""What does a study save over fitting one network after the other?
+
+Runs of one arm as a population (engine "jax"), as fits of one compiled joint model
+(engine "sequential"), and as a user writes them: a new model, `compile` and `fit` for
+every run. The three alternate in one process. Times are from nothing compiled to all
+metrics known, compilation included, as a user waits for them.
+
+Run: KERAS_BACKEND=jax python benchmarks/studies.py
+On a GPU: KERAS_BACKEND=jax python benchmarks/studies.py --gpu
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import jax
+import keras
+import numpy as np
+
+import coloss
+from coloss.cli.demo_runs import ARMS, BATCH_SIZE, N_LABELED, VIEWS, networks
+from coloss.data import Split
+
+COMPILE = {
+    "optimizer": "adam",
+    "loss": "sparse_categorical_crossentropy",
+    "metrics": ["accuracy"],
+}
+QUESTION = {"acoustic": 6373, "visual": 512, "text": 768}
+
+
+def digits(seed):
+    return coloss.data.load_digits_views(VIEWS, N_LABELED, seed)
+
+
+def demo_build():
+    return coloss.JointModel(networks())
+
+
+def question_build():
+    def network(width):
+        return keras.Sequential(
+            [
+                keras.Input((width,)),
+                keras.layers.Dense(256, activation="relu"),
+                keras.layers.Dense(5, activation="softmax"),
+            ]
+        )
+
+    return coloss.JointModel({name: network(w) for name, w in QUESTION.items()})
+
+
+def question_rows():
+    random = np.random.default_rng(0)
+
+    def part(rows):
+        y = random.integers(0, 5, rows).astype("int32")
+        x = {n: random.normal(size=(rows, w)) for n, w in QUESTION.items()}
+        return {n: values.astype("float32") for n, values in x.items()}, y
+
+    return Split(part(1024), part(256), part(256))
+
+
+def cases(runs, epochs):
+    """Return the studies by title."""
+    shared = {"compile": COMPILE, "validation_freq": 4}
+    demo = coloss.Study(
+        demo_build,
+        digits,
+        arms={"taught": ARMS["taught"]},
+        seeds=runs,
+        epochs=epochs,
+        batch_size=BATCH_SIZE,
+        main="fou",
+        **shared,
+    )
+    objective = (
+        "acoustic + visual + text + 0.5*distill(visual >> acoustic)"
+        " + 0.5*distill(text >> acoustic)"
+    )
+    question = coloss.Study(
+        question_build,
+        question_rows(),
+        arms={"taught": objective},
+        seeds=max(2, runs // 4),
+        epochs=max(1, epochs // 10),
+        batch_size=64,
+        main="acoustic",
+        **shared,
+    )
+    made = {"the demo's networks": demo, "the question's sizes": question}
+    return {
+        f"{name}, {len(study.seeds)} runs of {study.epochs} epochs": study
+        for name, study in made.items()
+    }
+
+
+def by_hand(study):
+    """Train every run as a user writes it: build, compile, fit, evaluate."""
+    for run in study.runs:
+        arm = study.arms[run.arm]
+        split = study.data if isinstance(study.data, Split) else study.data(run.seed)
+        keras.utils.set_random_seed(run.seed)
+        joint = study.build()
+        joint.compile(objective=arm.objective, **arm.compile)
+        joint.fit(
+            *split.train,
+            epochs=study.epochs,
+            batch_size=study.batch_size,
+            validation_data=split.validation,
+            validation_batch_size=1024,
+            validation_freq=study.validation_freq,
+            verbose=0,
+        )
+        joint.evaluate(*split.test, batch_size=1024, verbose=0)
+
+
+def seconds(action):
+    begun = time.perf_counter()
+    action()
+    return time.perf_counter() - begun
+
+
+def measure(study, rounds):
+    """Return the seconds of each way, by name; the ways alternate."""
+    ways = {
+        "engine jax": lambda: study.run("jax", verbose=False),
+        "engine sequential": lambda: study.run("sequential", verbose=False),
+        "fits by hand": lambda: by_hand(study),
+    }
+    for seed in study.seeds:  # Read the data before, for all of them.
+        study.data if isinstance(study.data, Split) else study.data(seed)
+    found = {name: [] for name in ways}
+    for turn in range(rounds):
+        order = list(ways) if turn % 2 == 0 else list(ways)[::-1]
+        for name in order:
+            found[name].append(seconds(ways[name]))
+    return found
+
+
+def table(title, found):
+    ours = found["engine jax"]
+    lines = [f"## {title[0].upper()}{title[1:]}", ""]
+    lines += ["| way | seconds (median) | engine jax is faster by |", "|---|---|---|"]
+    for name, times in found.items():
+        ratio = statistics.median(t / o for t, o in zip(times, ours, strict=True))
+        factor = "" if name == "engine jax" else f"{ratio:.1f} times"
+        lines.append(f"| {name} | {statistics.median(times):.1f} | {factor} |")
+    return "\n".join([*lines, ""])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=None, help="32, or 256 with --gpu")
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--gpu", action="store_true", help="demand a GPU")
+    out = Path(__file__).with_suffix(".md")
+    parser.add_argument("--out", type=Path, default=out)
+    arguments = parser.parse_args()
+    device = jax.local_devices()[0]
+    if arguments.gpu and device.platform != "gpu":
+        parser.error(f"--gpu: there is none; JAX runs on {device.platform}")
+    runs = arguments.runs or (256 if arguments.gpu else 32)
+    text = [
+        "# Studies: a population against one fit after the other",
+        "",
+        f"{jax.local_device_count()} device ({device.device_kind}), "
+        f"{arguments.rounds} alternating rounds, compilation included; medians, and "
+        "medians of the paired ratios. Written by `benchmarks/studies.py`.",
+        "",
+    ]
+    for title, study in cases(runs, arguments.epochs).items():
+        text.append(table(title, measure(study, arguments.rounds)))
+        print(text[-1], flush=True)
+    arguments.out.write_text("\n".join(text))
+
+
+if __name__ == "__main__":
+    main()
