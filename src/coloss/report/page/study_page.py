@@ -65,7 +65,7 @@ def study_tiles(
     best = table.iloc[-1 if study.get("direction") == "min" else 0]
     interval = f"{_signed(best['low'])} to {_signed(best['high'])}"
     return [
-        (str(best["verdict"]), f"{study['main']} by \u2018{best['arm']}\u2019"),
+        (str(best["verdict"]), f"{study['main']}, with \u2018{best['arm']}\u2019"),
         (_signed(best["gain"]), f"gain in {study['metric']} [{interval}]"),
         *tiles,
     ]
