@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -146,6 +147,12 @@ def test_a_network_of_numbers_has_errors_and_no_classes():
     facts, plot = outcomes(RunView("x", evaluation=frame, data={"classes": None}))
     assert facts.items[0] == ("mean absolute error", "0.5")
     assert plot.table.rows[2] == ["r3", "\u2013", "9"]
+    many = pd.concat([frame] * 2000)
+    _, plot = outcomes(RunView("x", evaluation=many))
+    assert len(json.loads(plot.figure)["data"][0]["x"]) == 3000
+    assert plot.note == "Every 2 rows of 6000."
+    page = render(run_page(RunView("x", evaluation=frame)))
+    assert "mean absolute error" in page
 
 
 def test_of_many_classes_the_most_frequent_mistakes_are_told():
@@ -175,12 +182,15 @@ def test_long_tables_are_thinned_to_the_last_row():
 
 
 def test_figures_in_words():
-    assert [number(v) for v in (None, float("nan"), -0.12345, 7, float("inf"))] == [
+    assert [
+        number(v) for v in (None, float("nan"), -0.12345, 7, float("inf"), 12345.0)
+    ] == [
         "\u2013",
         "\u2013",
         "\u22120.1235",
         "7",
         "inf",
+        "12345",
     ]
     assert [duration(s) for s in (4.21, 200, 7300)] == [
         "4.21 s",

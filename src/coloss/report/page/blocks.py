@@ -209,12 +209,26 @@ def number(value: Any, digits: int = 4) -> str:
     """Return a number in few digits; nothing where there is none."""
     if value is None or isinstance(value, str):
         return value or "\u2013"
-    if isinstance(value, bool | int):
-        return str(value)
     found = float(value)
     if not math.isfinite(found):
         return "\u2013" if math.isnan(found) else str(found)
+    if found.is_integer() and abs(found) < 1e15:
+        return str(int(found)).replace("-", "\u2212")  # A count, to the last digit.
     return f"{found:.{digits}g}".replace("-", "\u2212")
+
+
+def thinned(rows: pd.DataFrame, most: int) -> tuple[pd.DataFrame, str]:
+    """Return evenly spaced rows, the last among them, and what to say of it.
+
+    Args:
+        rows: any number.
+        most: how many to keep at the most.
+    """
+    step = -(-len(rows) // most)
+    if step <= 1:
+        return rows, ""
+    kept = rows.iloc[::-1].iloc[::step].iloc[::-1]
+    return kept, f"Every {step} rows of {len(rows)}."
 
 
 def wide_table(
@@ -234,9 +248,7 @@ def wide_table(
         index=index, columns="_name", values=values, sort=False
     )
     table = table.sort_index()
-    step = -(-len(table) // MOST_ROWS)
-    shown = table.iloc[::-1].iloc[:: max(step, 1)].iloc[::-1]
-    note = f"Every {step} rows of {len(table)}." if step > 1 else ""
+    shown, note = thinned(table, MOST_ROWS)
     rows = [
         [number(key), *(number(value) for value in row)]
         for key, *row in shown.itertuples(name=None)

@@ -22,11 +22,13 @@ from coloss.report.page.blocks import (
     Table,
     Words,
     number,
+    thinned,
     wide_table,
 )
 from coloss.report.page.view import RunView
 from coloss.report.style import NEUTRAL
 
+_MOST_BARS = 400
 _NO_HISTORY = Absent(
     "No history yet: it is written after the first epoch of `coloss train`."
 )
@@ -163,17 +165,18 @@ def terms(run: RunView) -> list[Block]:
     if run.history is None or run.explanation is None:
         return [_NO_HISTORY]
     summands = run.explanation["summands"]
-    table = prepare.stacked_terms(run.history, summands)
+    history, note = thinned(prepare.as_history(run.history), _MOST_BARS)
+    table = prepare.stacked_terms(history, summands)
     if table.empty:
         return [Absent("No term of the objective is in the history.")]
     return [
         Plot(
             "Terms of the objective",
             f"Stacked bars of the objective's terms by epoch. {_ends(table, 'term')}",
-            to_json(figures.terms(run.history, summands)),
+            to_json(figures.terms(history, summands)),
             wide_table("Terms", table, "epoch", ["term"], "value"),
             "Each term with its coefficients, on training rows. What is above the axis "
-            "less what is below it is the objective.",
+            f"less what is below it is the objective. {note}".strip(),
         )
     ]
 

@@ -19,11 +19,13 @@ from coloss.report.page.blocks import (
     Plot,
     Table,
     number,
+    thinned,
     wide_table,
 )
 from coloss.report.page.learning import to_json
 from coloss.report.page.view import RunView
 
+_MOST_POINTS = 3000
 _MOST_CLASSES, _MOST_BESIDE, _MOST_EPOCHS, _MOST_PAIRS = 20, 10, 16, 15
 _WHEN = {"start": "before training", "end": "after training"}
 
@@ -185,6 +187,7 @@ def _calibration(
 
 def _numbers(rows: pd.DataFrame, split: str, main: str) -> list[Block]:
     scores = prepare.scores(rows["label"], rows["predicted"])
+    drawn, note = thinned(rows, _MOST_POINTS)
     most = rows.head(_MOST_EPOCHS)
     table = [
         [str(r.id), number(r.label), number(r.predicted)] for r in most.itertuples()
@@ -194,13 +197,14 @@ def _numbers(rows: pd.DataFrame, split: str, main: str) -> list[Block]:
         Plot(
             f"Predictions of {main}, {split} rows",
             "Predicted against true values, with the line where both are equal.",
-            to_json(figures.predictions(rows["label"], rows["predicted"])),
+            to_json(figures.predictions(drawn["label"], drawn["predicted"])),
             Table(
                 "Predictions",
                 ["id", "true", "predicted"],
                 table,
                 f"The first {len(most)} of {len(rows)} rows.",
             ),
+            note,
         ),
     ]
 

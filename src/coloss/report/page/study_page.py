@@ -22,6 +22,8 @@ from coloss.report.page.blocks import (
 )
 from coloss.report.page.learning import to_json
 
+_MOST_RUNS = 500
+
 LEAD = (
     "Every arm trained from the same seeds; the gain is over the baseline, pair by "
     "pair, on test rows that chose nothing."
@@ -65,7 +67,7 @@ def study_tiles(
     best = table.iloc[-1 if study.get("direction") == "min" else 0]
     interval = f"{_signed(best['low'])} to {_signed(best['high'])}"
     return [
-        (str(best["verdict"]), f"{study['main']} by \u2018{best['arm']}\u2019"),
+        (str(best["verdict"]), f"{study['main']}, with \u2018{best['arm']}\u2019"),
         (_signed(best["gain"]), f"gain in {study['metric']} [{interval}]"),
         *tiles,
     ]
@@ -172,14 +174,16 @@ def _curves(
 
 
 def _runs(frame: pd.DataFrame) -> Table:
-    shown = frame.drop(
-        columns=[c for c in ("error",) if c in frame and frame[c].isna().all()]
-    )
+    empty = [name for name in ("error",) if name in frame and frame[name].isna().all()]
+    shown = frame.drop(columns=empty).head(_MOST_RUNS)
     rows = [
-        [number(value) if not pd.isna(value) else "\u2013" for value in row]
+        ["\u2013" if pd.isna(value) else number(value) for value in row]
         for row in shown.itertuples(index=False, name=None)
     ]
-    return Table("Runs", [str(column) for column in shown.columns], rows)
+    note = (
+        f"The first {len(rows)} of {len(frame)} runs." if len(frame) > len(rows) else ""
+    )
+    return Table("Runs", [str(column) for column in shown.columns], rows, note)
 
 
 def _signed(value: float) -> str:
