@@ -48,8 +48,12 @@ class Memory(keras.layers.Layer):
         return getattr(self, f"entry_{key}")
 
     def read(self) -> dict[str, Tensor]:
-        """Return the arrays as tensors, those of a step's scope within a step."""
-        return {k: ops.convert_to_tensor(self.variable(k)) for k in self._entries}
+        """Return copies of the arrays, those of a step's scope within a step."""
+        # PyTorch assigns in place: what was read would change with the variable.
+        return {
+            key: ops.copy(ops.convert_to_tensor(self.variable(key)))
+            for key in self._entries
+        }
 
     def write(self, arrays: Mapping[str, Tensor]) -> None:
         """Assign arrays by name; those that are trained are left to the optimizer."""
