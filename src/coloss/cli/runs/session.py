@@ -150,7 +150,12 @@ def train(session: Session, run: RunFolder, output: Output) -> Exit:
     run.write_json("columns.json", session.source.columns())
     write_explanation(run, session)
     run.append_log("start", epochs=config.training.epochs)
-    status, error, best = _fit(session, run, output)
+    try:
+        status, error, best = _fit(session, run, output)
+    except Exception as problem:
+        facts |= {"status": "failed", "error": f"{type(problem).__name__}: {problem}"}
+        run.write_json("environment.json", facts)
+        raise
     facts |= {
         "status": status,
         "error": error,
