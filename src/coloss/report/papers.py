@@ -311,10 +311,12 @@ def _heat_map(
         # Long names stand once, at the rows, with numbers that the columns have.
         rows = [f"{name}  {place}" for place, name in enumerate(rows, start=1)]
         columns = [str(place) for place in range(1, len(rows) + 1)]
-    turn = (
-        {"rotation": 30, "ha": "right"} if max(map(len, columns), default=0) > 6 else {}
-    )
-    axes.set_xticks(range(len(columns)), columns, **turn)
+    # Names at the rows must not take the cells' room.
+    longest = max(map(len, rows), default=0)
+    figure.set_figwidth(figure.get_figwidth() + 0.05 * longest)
+    axes.set_xticks(range(len(columns)), columns)
+    if max(map(len, columns), default=0) > 6:
+        axes.tick_params(axis="x", rotation=30)
     axes.set_yticks(range(len(rows)), rows)
     axes.grid(visible=False)
     for row, column in np.ndindex(levels.shape):
