@@ -87,13 +87,15 @@ def test_every_row_comes_once_an_epoch_and_in_another_order(both, monkeypatch):
     np.testing.assert_array_equal(again[1][0]["a"][:, 0], orders[0][32:64])
 
 
-def test_validation_rows_and_pieces_keep_the_order_of_the_file(both):
+def test_validation_rows_and_pieces_keep_the_order_of_the_file(both, monkeypatch):
     streamed, memory = both
+    monkeypatch.setattr("coloss.cli.runs.streaming.PIECE", 10)
     batches = Batches(streamed, "validation", 8, seed=None)
     x, _ = memory.rows.part("validation")
     a = np.concatenate([batches[n][0]["a"] for n in range(len(batches))])
     np.testing.assert_array_equal(a, x["a"])
     pieces = list(streamed.pieces())
+    assert {len(piece.ids) for piece in pieces[:-2]} == {10}
     for whole in memory.pieces():
         own = [piece for piece in pieces if piece.part == whole.part]
         assert [key for piece in own for key in piece.ids] == whole.ids

@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 
 from coloss.cli.errors import CliError
+from coloss.report.run_folder import json_safe
 
 
 class Output:
@@ -56,7 +57,8 @@ class Output:
     def event(self, event: str, **fields: Any) -> None:
         """Write a JSON line, where these are wanted."""
         if self.json:
-            sys.stdout.write(json.dumps({"event": event, **fields}, default=str) + "\n")
+            line = json.dumps(json_safe({"event": event, **fields}), default=str)
+            sys.stdout.write(line + "\n")
             sys.stdout.flush()
 
     def table(

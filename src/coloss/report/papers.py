@@ -21,6 +21,7 @@ from coloss.report import prepare
 from coloss.report.prepare.curves import Members
 from coloss.report.style import HARM, NEUTRAL, SERIES, VERDICTS, colours, marks
 
+_LONGEST = 20
 _SIZE = (4.6, 3.1)
 """Inches: one column of a paper, and a little more."""
 
@@ -278,8 +279,14 @@ def _axes(x: str, y: str) -> tuple[Figure, Any]:
 
 
 def _with_legend(figure: Figure, axes: Any) -> Figure:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8)
+    labels = axes.get_legend_handles_labels()[1]
+    if max(map(len, labels), default=0) <= _LONGEST:
+        if labels:
+            axes.legend(frameon=False, fontsize=8)
+        return figure
+    # Long names would cover what they name: below, with room of their own.
+    figure.set_figheight(figure.get_figheight() + 0.16 * len(labels))
+    figure.legend(loc="outside lower left", frameon=False, fontsize=7)
     return figure
 
 
@@ -299,12 +306,18 @@ def _heat_map(
     figure, axes = _axes(*titles)
     name, low, high = colouring
     image = axes.imshow(levels, cmap=name, vmin=low, vmax=high, aspect="auto")
-    columns = [_plain(column) for column in table.columns]
-    turn = (
-        {"rotation": 30, "ha": "right"} if max(map(len, columns), default=0) > 6 else {}
-    )
-    axes.set_xticks(range(len(columns)), columns, **turn)
-    axes.set_yticks(range(len(table)), [_plain(row) for row in table.index])
+    columns, rows = list(map(_plain, table.columns)), list(map(_plain, table.index))
+    if columns == rows and max(map(len, columns), default=0) > _LONGEST:
+        # Long names stand once, at the rows, with numbers that the columns have.
+        rows = [f"{name}  {place}" for place, name in enumerate(rows, start=1)]
+        columns = [str(place) for place in range(1, len(rows) + 1)]
+    # Names at the rows must not take the cells' room.
+    longest = max(map(len, rows), default=0)
+    figure.set_figwidth(figure.get_figwidth() + 0.05 * longest)
+    axes.set_xticks(range(len(columns)), columns)
+    if max(map(len, columns), default=0) > 6:
+        axes.tick_params(axis="x", rotation=30)
+    axes.set_yticks(range(len(rows)), rows)
     axes.grid(visible=False)
     for row, column in np.ndindex(levels.shape):
         value = levels[row, column]

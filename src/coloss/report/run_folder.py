@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -220,7 +221,8 @@ class RunFolder:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write one of the JSON files."""
-        self._write(name, (json.dumps(content, indent=1) + "\n").encode())
+        text = json.dumps(json_safe(content), indent=1, allow_nan=False)
+        self._write(name, f"{text}\n".encode())
 
     def write_table(
         self, name: str, rows: pd.DataFrame | Iterable[Mapping[str, Any]]
@@ -241,7 +243,7 @@ class RunFolder:
     def append_log(self, event: str, **fields: Any) -> None:
         """Add a line to the log."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"event": event, "time": now, **fields}, default=str)
+        line = json.dumps(json_safe({"event": event, "time": now, **fields}))
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / LOG).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -264,6 +266,17 @@ class RunFolder:
     def _json(self, name: str) -> dict[str, Any] | None:
         text = self._text(name)
         return None if text is None else json.loads(text)
+
+
+def json_safe(value: Any) -> Any:
+    """Return a value in which numbers that JSON does not have are None."""
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(inner) for inner in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
 
 
 def _without_none(value: Any) -> Any:

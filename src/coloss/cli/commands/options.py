@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,8 @@ import typer
 
 from coloss.cli.errors import CliError, Exit
 
+TRACEBACK = "COLOSS_TRACEBACK"
+"""Environment variable that shows where an error happened."""
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON object a line, for machines.")
 ]
@@ -56,6 +58,17 @@ def answering(json: bool = False, quiet: bool = False) -> Iterator[Any]:
         )
         output.error(told)
         raise typer.Exit(Exit.FAILED) from None
+    except (typer.Exit, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        told = CliError(
+            f"{type(error).__name__}: {error}",
+            note=f"This was not foreseen. {TRACEBACK}=1 shows where it happened.",
+        )
+        output.error(told)
+        raise typer.Exit(Exit.FAILED) from None
 
 
 def refusing_to_overwrite(path: Path, force: bool) -> None:
@@ -68,16 +81,3 @@ def refusing_to_overwrite(path: Path, force: bool) -> None:
         raise CliError(f"'{path}' exists already.", note="Replace it: --force.")
     if not path.parent.is_dir():
         raise CliError(f"there is no folder '{path.parent}'.")
-
-
-def quiet_backends(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep backends from writing their own lines, before they are imported."""
-
-    @functools.wraps(function)
-    def inner(*args: Any, **options: Any) -> Any:
-        import os
-
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        return function(*args, **options)
-
-    return inner

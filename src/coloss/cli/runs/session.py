@@ -23,6 +23,7 @@ from coloss.cli.runs import environment
 from coloss.cli.runs.callbacks import Checkpoints, Interrupt, Journal
 from coloss.cli.runs.networks import build_joint, compile_joint
 from coloss.cli.runs.predictions import evaluation
+from coloss.cli.runs.results import conflicts, explained, save_models
 from coloss.cli.runs.source import Source, open_source, outputs_of
 from coloss.cli.runs.trackers import trackers
 from coloss.data.readers import DataError
@@ -148,9 +149,15 @@ def train(session: Session, run: RunFolder, output: Output) -> Exit:
     run.write_json("environment.json", facts)
     run.write_json("data.json", session.source.describe())
     run.write_json("columns.json", session.source.columns())
-    write_explanation(run, session)
+    told = explained(joint, session.explanation, config.main)
+    run.write_json("explanation.json", told)
     run.append_log("start", epochs=config.training.epochs)
-    status, error, best = _fit(session, run, output)
+    try:
+        status, error, best = _fit(session, run, output)
+    except Exception as problem:
+        facts |= {"status": "failed", "error": f"{type(problem).__name__}: {problem}"}
+        run.write_json("environment.json", facts)
+        raise
     facts |= {
         "status": status,
         "error": error,
@@ -206,7 +213,8 @@ def _fit(
     run.write_table("history", journal.rows)
     if flow:
         run.write_table("flow", flow[0].table)
-    write_conflicts(run, session)
+    after = joint.explain(*session.source.sample())
+    run.write_table("conflicts", conflicts(session.explanation, after))
     return status, error, best.best_epoch if best.best_weights is not None else None
 
 
@@ -237,49 +245,3 @@ def _noted(note: Callable[[str], None]) -> Any:
         warnings.simplefilter("always")
         warnings.showwarning = show
         yield
-
-
-def save_models(joint: JointModel, run: RunFolder) -> None:
-    """Write each network, and the joint model."""
-    folder = run.path / "models"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, member in joint.members.items():
-        member.save(folder / f"{name}.keras")
-    joint.save(run.path / "model.keras")
-
-
-def write_explanation(run: RunFolder, session: Session) -> None:
-    """Write what the objective does to each network."""
-    joint, found = session.joint, session.explanation
-    settings = joint._compiled()
-    metrics: dict[str, list[str]] = {}
-    for one in settings.metrics:
-        metrics.setdefault(one.member, []).append(one.metric.name)
-    entries = [name for _, name in settings.summands]
-    entries += [f"{name}_loss" for name in settings.losses]
-    entries += [one.metric.name for one in settings.metrics]
-    run.write_json(
-        "explanation.json",
-        {
-            "explanation": found.to_dict(),
-            "text": str(found),
-            "latex": settings.objective.latex(),
-            "main": session.config.main,
-            "members": list(joint),
-            "summands": [name for _, name in settings.summands],
-            "metrics": metrics,
-            "directions": {name: settings.direction(name) for name in entries},
-            "coefficients": joint.coefficient_layer.numbers(),
-        },
-    )
-
-
-def write_conflicts(run: RunFolder, session: Session) -> None:
-    """Write the cosines between terms, before and after training."""
-    after = session.joint.explain(*session.source.sample())
-    rows = [
-        {"when": w, "member": m, "first": first, "second": second, "cosine": cosine}
-        for w, found in (("start", session.explanation), ("end", after))
-        for m, first, second, cosine in found.cosines or ()
-    ]
-    run.write_table("conflicts", rows)

@@ -33,6 +33,17 @@ class Piece(NamedTuple):
     x: dict[str, np.ndarray]
     y: np.ndarray
 
+    def rows(self, which: slice) -> Piece:
+        """Return some of the rows."""
+        x = {name: values[which] for name, values in self.x.items()}
+        return Piece(self.part, self.ids[which], x, self.y[which])
+
+    def joined(self, other: Piece) -> Piece:
+        """Return these rows and others of the same part behind."""
+        x = {n: np.concatenate([v, other.x[n]]) for n, v in self.x.items()}
+        y = np.concatenate([self.y, other.y])
+        return Piece(self.part, self.ids + other.ids, x, y)
+
 
 class Source(Protocol):
     """Rows in memory, or read while training."""

@@ -28,6 +28,9 @@ from coloss.cli.runs.source import (
 from coloss.data.readers import DataError
 from coloss.data.splitting import PARTS
 
+PIECE = 4096
+"""Rows that are predicted at once."""
+
 
 class Streamed:
     """Rows of one Parquet file that need not fit into memory.
@@ -108,7 +111,8 @@ class Streamed:
         return x, self.y[rows][picked]
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield validation and test rows."""
+        """Yield validation and test rows, always as many: each number compiles."""
+        held: dict[str, Piece] = {}
         for number in range(len(self.groups)):
             rows = self.groups.rows(number)
             x = None
@@ -118,7 +122,12 @@ class Streamed:
                     x = x or self.groups.read(number)
                     ids = [self.ids[rows.start + row] for row in found]
                     chosen = {name: values[found] for name, values in x.items()}
-                    yield Piece(part, ids, chosen, self.y[rows][found])
+                    piece = Piece(part, ids, chosen, self.y[rows][found])
+                    held[part] = held[part].joined(piece) if part in held else piece
+                while part in held and len(held[part].ids) > PIECE:
+                    yield held[part].rows(slice(PIECE))
+                    held[part] = held[part].rows(slice(PIECE, None))
+        yield from held.values()
 
     def describe(self) -> dict[str, Any]:
         """Return what `data.json` holds."""

@@ -58,7 +58,12 @@ def run_study(
     run.write_config(resolved(config))
     run.write_json("data.json", source.describe())
     run.write_json("environment.json", facts)
-    result = _results(study, run, config, output)
+    try:
+        result = _results(study, run, config, output)
+    except CliError as error:
+        ended = "interrupted" if error.code == Exit.INTERRUPTED else "failed"
+        run.write_json("environment.json", {**facts, "status": ended})
+        raise
     facts |= {
         "status": "finished",
         "finished": environment.now(),

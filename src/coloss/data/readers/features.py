@@ -173,8 +173,9 @@ def _numbers(column: Any, name: str, path: Path) -> np.ndarray:
     kind = column.type
     if types.is_list(kind) or types.is_fixed_size_list(kind):
         return _lists(column, name, path)
-    # Through float64: pyarrow turns nulls into NaN there.
-    array = column.cast("float64").to_numpy()
+    if not types.is_floating(kind) and not types.is_integer(kind):
+        column = column.cast("float64")
+    array = column.to_numpy()  # Nulls of numbers are NaN there.
     with np.errstate(over="ignore"):
         return array.astype("float32")[:, None]
 
