@@ -127,6 +127,23 @@ class Plan:
             )
         return self.level
 
+    def notes(self) -> list[str]:
+        """Return, in words, what the factors of the objective do not show."""
+        found = []
+        name = type(self.weighting).__name__
+        if self.kind == "network":
+            networks = " and ".join(self.networks)
+            found.append(f"{name} scales the updates of {networks} in each step")
+        elif self.weighting is not None:
+            found.append(f"{name} weighs the {len(self.names)} summands in each step")
+        if self.aggregator is not None:
+            where = "" if self.level is None else f", at level {self.level!r}"
+            found.append(
+                f"{type(self.aggregator).__name__} combines the gradients of the "
+                f"summands inside each network{where}"
+            )
+        return found
+
     def aggregator_of(self, block: Block) -> Any:
         """Return the aggregator for a block's summands.
 
