@@ -153,8 +153,18 @@ def test_shared_layers_need_the_level_of_parameters():
     model = JointModel(members)
     with pytest.raises(ValueError, match="'a' and 'b' share layers"):
         compile_(model, aggregator="upgrad", aggregation_level="output")
+    before = layer.get_weights()
     compile_(model, objective="a + b", aggregator="mean")
     assert model.helpers.balance.level == "parameter"
+    x, y = data()
+    model.train_on_batch(x, y)
+    halved = [a - b for a, b in zip(before, layer.get_weights(), strict=True)]
+    layer.set_weights(before)
+    compile_(model, objective="a + b")
+    model.train_on_batch(x, y)
+    plain = [a - b for a, b in zip(before, layer.get_weights(), strict=True)]
+    for one, other in zip(halved, plain, strict=True):
+        np.testing.assert_allclose(2 * one, other, atol=1e-6)
 
 
 def test_gradient_blending_needs_validation_rows():
