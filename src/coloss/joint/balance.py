@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from coloss.joint.balance_plan import Plan
-from coloss.joint.blocks import Block, blocks_of, places, sharing
+from coloss.joint.blocks import Block, places, sharing
 from coloss.joint.combining import Pull, Rows, gramian_of, mixed, rows_of
 from coloss.joint.journal import Journal
 from coloss.joint.memory import Memory
@@ -45,12 +45,12 @@ class Balance(keras.layers.Layer):
     @property
     def own_step(self) -> bool:
         """Whether the train step must take gradients apart, or scale updates."""
-        return self.plan is not None and self.plan.own_step
+        return bool(self.networks) or self.combines
 
     @property
     def combines(self) -> bool:
         """Whether gradients of summands are combined in the train step."""
-        return self.plan is not None and self.plan.combines
+        return self.plan is not None and self.plan.combines(self.level)
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -72,12 +72,8 @@ class Balance(keras.layers.Layer):
         plan = self.plan
         if plan is None or self.built:
             return
-        level = plan.level_for(sharing(members))
-        if level is not None or plan.kind == "gradient":
-            shared = level not in ("coefficient", "output")
-            self.blocks = tuple(blocks_of(members, plan.reached, shared))
-            plan.check_blocks(self.blocks)
-        self.level = level
+        self.blocks = tuple(plan.blocks(members))
+        self.level = plan.level_for(sharing(members))
         self._create_states(plan)
         self.journal = Journal(plan, self.blocks)
         self.built = True

@@ -19,6 +19,7 @@ def check_balance(
     objective: tuple[Objective, tuple[str, ...], Mapping[str, Any]],
     optimizer: Any,
     scaled: bool,
+    shared: tuple[str, ...] | None,
 ) -> Plan | None:
     """Refuse what the train step cannot do.
 
@@ -27,6 +28,7 @@ def check_balance(
         objective: bound, with the members' names and the coefficients as given.
         optimizer: resolved.
         scaled: whether Keras will scale the loss for float16.
+        shared: members that share layers; None: nobody does.
 
     Returns:
         The plan.
@@ -46,7 +48,7 @@ def check_balance(
         )
     scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     factor = getattr(optimizer, "loss_scale_factor", None)
-    if plan.combines and (scaled or scaling or factor):
+    if plan.combines(plan.level_for(shared)) and (scaled or scaling or factor):
         raise ValueError(
             f"{name} compares gradients, which float16 with a scaled loss lets "
             'overflow. Use the policy "mixed_bfloat16" or "float32", no loss scale, '

@@ -10,7 +10,7 @@ import keras
 
 from coloss import aggregation
 from coloss.aggregation import LEVELS
-from coloss.joint.blocks import Block
+from coloss.joint.blocks import Block, blocks_of, sharing
 from coloss.joint.losses import CLASSES, REGRESSION
 from coloss.joint.members import is_frozen
 from coloss.joint.windows import OPTIONS
@@ -84,17 +84,31 @@ class Plan:
             or getattr(self.aggregator, "draws", False)
         )
 
-    @property
-    def combines(self) -> bool:
-        """Whether the train step takes the gradients of summands apart."""
-        if self.kind == "gradient":
-            return True
-        return self.aggregator is not None and self.level_for(None) == "parameter"
+    def combines(self, level: str | None) -> bool:
+        """Whether the train step takes the gradients of summands apart.
 
-    @property
-    def own_step(self) -> bool:
-        """Whether the train step differs from the plain one."""
-        return self.kind == "network" or self.combines
+        Args:
+            level: from `level_for`.
+        """
+        return self.kind == "gradient" or level == "parameter"
+
+    def blocks(self, members: Mapping[str, keras.Model]) -> list[Block]:
+        """Return where gradients are combined.
+
+        Args:
+            members: networks by name, built.
+
+        Raises:
+            ValueError: if members share layers in a way that the level cannot see,
+                or no two summands meet anywhere.
+        """
+        level = self.level_for(sharing(members))
+        if level is None and self.kind != "gradient":
+            return []
+        apart = level not in ("coefficient", "output")
+        found = blocks_of(members, self.reached, apart)
+        self.check_blocks(found)
+        return found
 
     def alone(self, summand: int, block: Block) -> bool:
         """Whether a summand reads and trains one network alone: the block's."""
@@ -126,6 +140,23 @@ class Plan:
                 'Use "parameter".'
             )
         return self.level
+
+    def notes(self) -> list[str]:
+        """Return, in words, what the factors of the objective do not show."""
+        found = []
+        name = type(self.weighting).__name__
+        if self.kind == "network":
+            networks = " and ".join(self.networks)
+            found.append(f"{name} scales the updates of {networks} in each step")
+        elif self.weighting is not None:
+            found.append(f"{name} weighs the {len(self.names)} summands in each step")
+        if self.aggregator is not None:
+            where = "" if self.level is None else f", at level {self.level!r}"
+            found.append(
+                f"{type(self.aggregator).__name__} combines the gradients of the "
+                f"summands inside each network{where}"
+            )
+        return found
 
     def aggregator_of(self, block: Block) -> Any:
         """Return the aggregator for a block's summands.
@@ -207,6 +238,10 @@ def make_plan(
         linear=_is_linear(settings.objective),
     )
     _check(plan, settings, coefficients)
+    if all(member.built for member in members.values()):
+        # Of others it is known when they are built, before the first step.
+        for block in plan.blocks(members):
+            plan.aggregator_of(block)
     return plan
 
 

@@ -12,6 +12,7 @@ from coloss.joint import optimizers
 from coloss.joint.balance_checks import check_balance
 from coloss.joint.balance_plan import make_plan
 from coloss.joint.batch import Batch, fused_loss
+from coloss.joint.blocks import sharing
 from coloss.joint.coefficients import ByName, Coefficients, starting_values
 from coloss.joint.forward import Forward, Handover, run_members
 from coloss.joint.fusion import check_fuse, fused
@@ -192,6 +193,7 @@ class JointModel(Steps, Training, Minimising, Keeping):
             (settings.objective, tuple(members), given),
             resolved,
             auto_scale_loss and self.dtype_policy.name == "mixed_float16",
+            sharing(members),
         )
         # Nothing has changed so far: what is refused leaves the model as it was.
         self._coefficients.reset(given)

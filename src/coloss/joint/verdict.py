@@ -39,6 +39,10 @@ def explain_model(
     explanation = explain_form(
         model._compiled(), model.members, model.coefficient_layer.numbers()
     )
+    plan = model.helpers.balance.plan
+    if plan is not None:
+        notes = [*plan.notes(), *explanation.warnings]
+        explanation = dataclasses.replace(explanation, warnings=notes)
     if x is None:
         return explanation
     y, sample_weight, _ = model._arrays(x, y, sample_weight)

@@ -1,0 +1,76 @@
+"""Fifty steps end at the same weights on every backend, to 1e-4.
+
+The expected numbers were computed on PyTorch. To write them anew:
+`python -m tests.joint.test_balance_equal`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from coloss import weighting
+from coloss.joint import JointModel
+
+pytestmark = pytest.mark.backend
+PINNED = Path(__file__).with_name("balance_pinned.json")
+TAUGHT = "a + b + 0.3*c + 2*distill((b, c) >> a) + 0.3*sp(b.hidden >> a.hidden)"
+SUMS = "a + b + 0.4*(2*a + b + c) + 0.1*c"
+CASES = {
+    "uncertainty": {"weighting": "uncertainty"},
+    "dwa": {"weighting": "dwa"},
+    "gradnorm": {"weighting": "gradnorm"},
+    "mmpareto": {"weighting": "mmpareto"},
+    "ogmge": {"weighting": weighting.OGMGE(noise=False)},
+    "upgrad": {"aggregator": "upgrad"},
+    "nashmtl, outputs": {"aggregator": "nashmtl", "aggregation_level": "output"},
+    "mgda, coefficients": {
+        "aggregator": "mgda",
+        "aggregation_level": "coefficient",
+        "objective": SUMS,
+    },
+    "imtl": {"weighting": "imtll", "aggregator": "imtlg"},
+    "famo and cagrad": {"weighting": "famo", "aggregator": "cagrad"},
+}
+
+
+def train(options):
+    """Return five numbers that depend on every weight after 50 steps."""
+    rng = np.random.default_rng(3)
+    members = {}
+    for name in "abc":
+        members[name] = keras.Sequential(
+            [
+                keras.Input((4,)),
+                keras.layers.Dense(5, "tanh", name="hidden"),
+                keras.layers.Dense(3, "softmax", name="out"),
+            ]
+        )
+        shapes = [w.shape for w in members[name].get_weights()]
+        members[name].set_weights([rng.normal(size=s) * 0.6 for s in shapes])
+    x = {n: rng.normal(size=(40, 4)).astype("float32") for n in "abc"}
+    y = rng.integers(0, 3, 40)
+    model = JointModel(members)
+    options = {"objective": TAUGHT, **options}
+    model.compile(
+        keras.optimizers.SGD(0.05), loss="sparse_categorical_crossentropy", **options
+    )
+    model.fit(x, y, batch_size=8, epochs=10, shuffle=False, verbose=0)
+    flat = [w.ravel() for m in members.values() for w in m.get_weights()]
+    weights = np.concatenate(flat).astype("float64")
+    return rng.normal(size=(5, weights.size)) @ weights / weights.size**0.5
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fifty_steps_agree(case):
+    expected = json.loads(PINNED.read_text())[case]
+    np.testing.assert_allclose(train(CASES[case]), expected, atol=1e-4)
+
+
+if __name__ == "__main__":
+    numbers = {case: train(options).tolist() for case, options in CASES.items()}
+    PINNED.write_text(json.dumps(numbers, indent=1) + "\n")
