@@ -1,7 +1,7 @@
 """What does a train step cost whose gradients are combined by an aggregator?
 
-Separate networks of 512 inputs and two hidden layers of 256, batch 64, Adam; as many
-summands as networks: `a`, `w*(a + b)`, `w*(a + c)` and so on, so all meet at `a`. Each
+Separate networks of two equal hidden layers, batch 64, Adam; as many summands as
+networks: `a`, `w*(a + b)`, `w*(a + c)` and so on, so all meet at `a`. Each
 method and level in turns with the same model without an aggregator, in one process.
 Counted is the process's CPU time, the least of the rounds: other work on the machine
 does not enter into it. On PyTorch also TorchJD on equal networks, losses and optimizer.
@@ -20,7 +20,11 @@ import numpy as np
 
 from coloss import JointModel, aggregation
 
-INPUTS, UNITS, CLASSES, BATCH = 512, 256, 10, 64
+CLASSES, BATCH = 10, 64
+SIZES = {"small": (512, 256), "large": (2048, 1024)}
+"""Inputs and units of each network."""
+
+
 PLAIN = "no aggregator"
 NAMES = "abcdefgh"
 
@@ -29,26 +33,27 @@ def method(name):
     return aggregation.PCD(primary=0) if name == "PCD" else aggregation.get(name)
 
 
-def network():
+def network(size):
+    inputs, units = SIZES[size]
     return keras.Sequential(
         [
-            keras.Input((INPUTS,)),
-            keras.layers.Dense(UNITS, "relu"),
-            keras.layers.Dense(UNITS, "relu"),
+            keras.Input((inputs,)),
+            keras.layers.Dense(units, "relu"),
+            keras.layers.Dense(units, "relu"),
             keras.layers.Dense(CLASSES),
         ]
     )
 
 
-def rows(count, steps):
-    rng = np.random.default_rng(0)
-    x = {n: rng.normal(size=(BATCH * steps, INPUTS)).astype("f") for n in NAMES[:count]}
-    return x, rng.integers(CLASSES, size=BATCH * steps)
+def rows(count, size, steps):
+    rng, shape = np.random.default_rng(0), (BATCH * steps, SIZES[size][0])
+    x = {name: rng.normal(size=shape).astype("f") for name in NAMES[:count]}
+    return x, rng.integers(CLASSES, size=len(x["a"]))
 
 
-def joint(count, name, level):
+def joint(count, size, name, level):
     names = NAMES[:count]
-    model = JointModel({name: network() for name in names})
+    model = JointModel({name: network(size) for name in names})
     model.compile(
         keras.optimizers.Adam(1e-4),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -60,8 +65,8 @@ def joint(count, name, level):
     return model
 
 
-def ours(count, name, level, data):
-    model = joint(count, name, level)
+def ours(count, size, name, level, data):
+    model = joint(count, size, name, level)
     return lambda: model.fit(*data, batch_size=BATCH, verbose=0, shuffle=False)
 
 
@@ -78,16 +83,18 @@ def in_turns(runs, rounds, steps):
     return least
 
 
-def torch_loop(count, step_of, data):
+def torch_loop(count, size, step_of, data):
     """Return one epoch of hand-written PyTorch; `step_of` makes its backward pass."""
     import torch
     from torch import nn
 
+    inputs, units = SIZES[size]
+
     def torch_network():
         return nn.Sequential(
-            nn.Linear(INPUTS, UNITS), nn.ReLU(),
-            nn.Linear(UNITS, UNITS), nn.ReLU(),
-            nn.Linear(UNITS, CLASSES),
+            nn.Linear(inputs, units), nn.ReLU(),
+            nn.Linear(units, units), nn.ReLU(),
+            nn.Linear(units, CLASSES),
         )  # fmt: skip
 
     nets = [torch_network() for _ in range(count)]
@@ -154,7 +161,8 @@ def autogram(name):
 
 def table(count, arguments):
     """Print the cost of every method and level beside a plain step."""
-    data = rows(count, arguments.steps)
+    size = arguments.size
+    data = rows(count, size, arguments.steps)
     print(
         f"\n{count} networks, {count} summands; CPU ms a step, and times a plain step\n"
     )
@@ -162,8 +170,8 @@ def table(count, arguments):
     print("|---|---|---|---|---|")
     for name in arguments.methods:
         if name == "PCD" or name in aggregation.AGGREGATORS:
-            runs = [ours(count, PLAIN, None, data)]
-            runs += [ours(count, name, level, data) for level in arguments.levels]
+            runs = [ours(count, size, PLAIN, None, data)]
+            runs += [ours(count, size, name, level, data) for level in arguments.levels]
             plain, *found = in_turns(runs, arguments.rounds, arguments.steps)
             cells = [f"{took:.2f} ({took / plain:.2f})" for took in found]
             print(f"| {name} | {plain:.2f} | {' | '.join(cells)} |", flush=True)
@@ -171,17 +179,19 @@ def table(count, arguments):
 
 def beside_torchjd(count, arguments):
     """Print both libraries' steps on PyTorch."""
-    data = rows(count, arguments.steps)
+    size = arguments.size
+    data = rows(count, size, arguments.steps)
     print(f"\n{count} networks on PyTorch, CPU ms a step\n")
     print("| method | by hand, plain | TorchJD autojac | TorchJD autogram |", end="")
     print(" coloss, plain | coloss coefficient | coloss parameter |")
     print("|---|---|---|---|---|---|---|")
     for name in arguments.torchjd:
         steps = (by_hand, autojac(name), autogram(name))
-        runs = [torch_loop(count, step, data) for step in steps]
-        runs.append(ours(count, PLAIN, None, data))
+        runs = [torch_loop(count, size, step, data) for step in steps]
+        runs.append(ours(count, size, PLAIN, None, data))
         runs += [
-            ours(count, name, level, data) for level in ("coefficient", "parameter")
+            ours(count, size, name, level, data)
+            for level in ("coefficient", "parameter")
         ]
         cells = in_turns(runs, arguments.rounds, arguments.steps)
         print(f"| {name} | {' | '.join(f'{c:.2f}' for c in cells)} |", flush=True)
@@ -190,6 +200,7 @@ def beside_torchjd(count, arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--counts", nargs="*", type=int, default=[3, 8])
+    parser.add_argument("--size", default="small", choices=SIZES)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--methods", nargs="*", default=[*aggregation.AGGREGATORS])
@@ -200,7 +211,7 @@ def main():
         default=["UPGrad", "MGDA", "PCGrad", "DualProj", "CAGrad"],
     )
     arguments = parser.parse_args()
-    print(f"backend {keras.backend.backend()}, {arguments.rounds} rounds")
+    print(f"{keras.backend.backend()}, {arguments.size}, {arguments.rounds} rounds")
     for count in arguments.counts:
         table(count, arguments)
         if keras.backend.backend() == "torch":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import keras
 from keras import ops
 from keras.src.backend import get_keras_mask, set_keras_mask
 
@@ -154,6 +155,7 @@ class Balancing:
         result through each network.
         """
         keys, leaves = _leaves(self.batch.forward)
+        leaves = [_wide(leaf) for leaf in leaves]
 
         def head(moved: list[Tensor]) -> tuple[list[Tensor], Any]:
             forward = _with_leaves(self.batch.forward, keys, moved)
@@ -241,6 +243,12 @@ def _leaves(forward: Forward) -> tuple[list[tuple[str, Any]], list[Tensor]]:
         if hasattr(value, "shape")
     ]
     return [key for key, _ in found], [value for _, value in found]
+
+
+def _wide(leaf: Tensor) -> Tensor:
+    """Return a tensor in float32 where a small gradient would not fit its type."""
+    narrow = keras.backend.standardize_dtype(leaf.dtype) in ("float16", "bfloat16")
+    return ops.cast(leaf, "float32") if narrow else leaf
 
 
 def _with_leaves(
