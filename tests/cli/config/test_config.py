@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +86,10 @@ def test_the_schema_describes_every_key():
     data = schema["$defs"]["Data"]["properties"]
     assert all("description" in data[key] for key in ("id", "split", "unlisted"))
     assert data["unlisted"]["enum"] == ["refuse", "unlabelled", "drop"]
+
+
+def test_what_the_docs_show_is_valid():
+    docs = Path(__file__).parents[3] / "docs" / "command_line.md"
+    blocks = re.findall(r"```toml\n(.*?)```", docs.read_text(), re.DOTALL)
+    config = parse("\n".join(blocks), "docs")
+    assert len(blocks) == 2 and set(config.study.arms) == {"alone", "taught"}
