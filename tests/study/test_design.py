@@ -107,6 +107,31 @@ def test_refused_before_any_training(options, how, message, study, monkeypatch):
         study(**options).run(verbose=False, **how)
 
 
+def test_arms_do_not_share_an_optimizer(study):
+    """It belongs to the variables that it was built with."""
+    given = keras.optimizers.Adam(0.2, weight_decay=0.1)
+    given.exclude_from_weight_decay(var_names=["bias"])
+    joint = coloss.JointOptimizer({"*": keras.optimizers.SGD(0.3)})
+    for optimizer in (given, {"main": given, "*": "sgd"}, joint):
+        made = study(
+            compile={
+                "optimizer": optimizer,
+                "loss": "sparse_categorical_crossentropy",
+            }
+        )
+        trials, _ = made.prepare()
+        first, second = (trial.joint.optimizer for trial in trials.values())
+        assert first is not second
+        assert not {id(v) for v in first.variables} & {id(v) for v in second.variables}
+    assert not given.built
+    trials, _ = study(
+        compile={**made.arms["alone"].compile, "optimizer": given}
+    ).prepare()
+    found = trials["taught"].joint.optimizer
+    assert float(found.learning_rate) == pytest.approx(0.2)
+    assert found._exclude_from_weight_decay == given._exclude_from_weight_decay
+
+
 def test_a_learning_rate_cannot_replace_a_schedule(study):
     schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
     made = study(

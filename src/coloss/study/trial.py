@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from coloss.data import Split
-from coloss.joint import JointModel
+from coloss.joint import JointModel, JointOptimizer, optimizer_parts
 from coloss.study import arms
 from coloss.study.arms import Arm, Run
 from coloss.transfer.projector import Projector
@@ -110,22 +110,20 @@ class Starts:
 
 
 def own(arguments: Any) -> Any:
-    """Return arguments of `compile` with optimizers and metrics of their own.
+    """Return arguments of `compile` with optimizers of their own.
 
-    An optimizer belongs to the variables that it was built with, a metric holds sums:
-    arms that are given the same one must not share it.
+    An optimizer belongs to the variables that it was built with: arms that are given
+    the same one must not share it. A `MultiOptimizer` of Keras names variables of one
+    model and is returned as it is.
     """
     if isinstance(arguments, Mapping):
         return {name: own(value) for name, value in arguments.items()}
-    if isinstance(arguments, list | tuple):
-        return type(arguments)(map(own, arguments))
-    if isinstance(arguments, keras.optimizers.Optimizer | keras.metrics.Metric):
-        parts = (arguments, getattr(arguments, "_learning_rate", None))
-        with keras.saving.custom_object_scope(
-            {type(p).__name__: type(p) for p in parts}
-        ):
-            return type(arguments).from_config(arguments.get_config())
-    return arguments
+    if not isinstance(arguments, keras.optimizers.Optimizer):
+        return arguments
+    several = isinstance(arguments, keras.optimizers.MultiOptimizer)
+    if several and not isinstance(arguments, JointOptimizer):
+        return arguments
+    return optimizer_parts.clone(arguments, arguments.name)
 
 
 def _alike(values: list[np.ndarray], others: list[np.ndarray] | None) -> bool:
