@@ -106,6 +106,24 @@ def test_validation_rows_and_pieces_keep_the_order_of_the_file(both, monkeypatch
     assert len(sample_y) == len(sample_x["a"]) and (sample_y >= 0).all()
 
 
+def test_every_row_group_is_read_once_an_epoch(both, monkeypatch):
+    streamed, _ = both
+    arguments = streamed.fit_arguments(32, seed=0)
+    # Keras shuffles batches otherwise, and each would be read from all over the file.
+    assert arguments["shuffle"] is False
+    read, numbers = streamed.groups.read, []
+
+    def counted(number):
+        numbers.append(number)
+        return read(number)
+
+    monkeypatch.setattr(streamed.groups, "read", counted)
+    batches = arguments["x"]
+    for index in range(len(batches)):
+        assert len(batches[index][1])
+    assert sorted(numbers) == list(range(len(streamed.groups)))
+
+
 def test_means_stay_exact_far_from_zero():
     random = np.random.default_rng(1)
     values = (1e6 + random.normal(size=(1000, 2))).astype("float32")

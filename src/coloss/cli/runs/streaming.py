@@ -87,6 +87,9 @@ class Streamed:
         return {
             "x": Batches(self, "train", batch_size, seed),
             "validation_data": Batches(self, "validation", larger, None),
+            # Keras would ask for batches from all over the file, each of which is read
+            # for it; the order is random as it is.
+            "shuffle": False,
         }
 
     @property
