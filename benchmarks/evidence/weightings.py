@@ -31,7 +31,7 @@ SETTINGS = {
 GRID = [0.1, 0.3, 1.0, 3.0]
 WEIGHTINGS = (
     "random_weights", "uncertainty", "dwa", "geometric_mean", "imtll", "famo",
-    "gradnorm", "minimax",
+    "gradnorm", "minimax", "ogmge", "agm", "gradient_blending", "mmpareto",
 )  # fmt: skip
 AGGREGATORS = (
     "mean", "random", "mgda", "pcgrad", "gradvac", "imtlg", "cagrad", "nashmtl",
