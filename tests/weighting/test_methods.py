@@ -81,8 +81,9 @@ def test_trained_weights_have_the_optimum_of_the_paper(method, entry, kinds, opt
 
     def total(shift):
         moved = tensors({**state, entry: (state[entry] + shift).astype("float32")})
-        weights, _ = method.update(moved, ops.convert_to_tensor(losses))
-        return float(ops.sum(weights * losses) + method.penalty(moved))
+        values = ops.convert_to_tensor(losses)
+        weights, _ = method.update(moved, values)
+        return float(ops.sum(weights * values) + method.penalty(moved))
 
     weights, _ = method.update(tensors(state), ops.convert_to_tensor(losses))
     np.testing.assert_allclose(
