@@ -7,6 +7,7 @@ metrics known, compilation included, as a user waits for them.
 
 Run: KERAS_BACKEND=jax python benchmarks/studies.py
 On a GPU: KERAS_BACKEND=jax python benchmarks/studies.py --gpu
+The table is written to `benchmarks/studies.md`, or to `--out`.
 """
 
 from __future__ import annotations
