@@ -8,6 +8,7 @@ import pytest
 
 import coloss
 from coloss.cli.config import parse
+from coloss.cli.config.coefficients import as_schedule
 from coloss.cli.errors import CliError
 from coloss.cli.runs.networks import (
     Spread,
@@ -53,6 +54,16 @@ def test_a_network_takes_the_files_own_numbers(tmp_path):
     joint["a"].save(tmp_path / "a.keras")
     again = keras.saving.load_model(tmp_path / "a.keras").get_layer("standardize")
     np.testing.assert_array_equal(np.asarray(again(x)), found)
+
+
+def test_coefficients_may_be_trained():
+    text = BASE.format(a="", b="").replace(
+        'schedule = "ramp", start = 0, stop = 1, epochs = 2', "trainable = 0.5"
+    )
+    given = parse(text, "c.toml").coefficients["w"]
+    assert as_schedule(given) == coloss.Trainable(0.5)
+    with pytest.raises(CliError, match="trainable must be more than 0"):
+        parse(text.replace("0.5", "-1"), "c.toml")
 
 
 @pytest.mark.parametrize(

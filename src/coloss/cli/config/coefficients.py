@@ -36,9 +36,17 @@ class StepsTable(Part):
     values: Annotated[list[float], Field(min_length=2)]
 
 
+class TrainableTable(Part):
+    """A positive number that is trained with the networks."""
+
+    trainable: Annotated[float, Field(gt=0)]
+
+
 def _kind(value: Any) -> str:
     if isinstance(value, dict):
-        return str(value.get("schedule"))
+        return "trainable" if "trainable" in value else str(value.get("schedule"))
+    if isinstance(value, TrainableTable):
+        return "trainable"
     return getattr(value, "schedule", "number")
 
 
@@ -46,12 +54,13 @@ Coefficient = Annotated[
     Annotated[float, Tag("number")]
     | Annotated[RampTable, Tag("ramp")]
     | Annotated[CosineTable, Tag("cosine")]
-    | Annotated[StepsTable, Tag("steps")],
+    | Annotated[StepsTable, Tag("steps")]
+    | Annotated[TrainableTable, Tag("trainable")],
     Discriminator(
         _kind,
         custom_error_type="coefficient",
         custom_error_message="expected a number, or a table with schedule = "
-        '"ramp", "cosine" or "steps"',
+        '"ramp", "cosine" or "steps", or with trainable = a number above 0',
     ),
 ]
 
@@ -62,7 +71,7 @@ def as_schedule(given: Any) -> Any:
     Raises:
         ValueError: if a schedule's values do not fit each other.
     """
-    from coloss.weighting import Cosine, Ramp, Steps
+    from coloss.weighting import Cosine, Ramp, Steps, Trainable
 
     if isinstance(given, RampTable):
         return Ramp(given.start, given.stop, given.epochs, given.delay)
@@ -70,4 +79,6 @@ def as_schedule(given: Any) -> Any:
         return Cosine(given.start, given.stop, given.epochs)
     if isinstance(given, StepsTable):
         return Steps(given.at, given.values)
+    if isinstance(given, TrainableTable):
+        return Trainable(given.trainable)
     return given
