@@ -134,6 +134,9 @@ class Training(keras.Model):
         self._check_trainable()
         y, sample_weight, complete = self._arrays(x, y, sample_weight, class_weight)
         self._expect(self._complete & complete)
+        if self.optimizer is not None and not self.optimizer.built:
+            # TensorFlow would build it inside of the graph, where none can be cloned.
+            self.optimizer.build(self.trainable_variables)
         return super().train_on_batch(
             x, y, sample_weight=sample_weight, return_dict=return_dict
         )
