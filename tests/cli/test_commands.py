@@ -92,7 +92,8 @@ def test_the_run_folder_is_complete(run):
     assert facts["parameters"]["text"] == 8 * 64 + 65 * 4
     assert run.config["training"]["epochs"] == 12
     assert run.config["data"]["stratify"] is True  # Defaults are written out.
-    assert set(run.flow["learner"]) == {"acoustic"} and run.flow["norm"].gt(0).all()
+    assert set(run.flow["learner"]) == {"acoustic"} and run.flow["norm"].ge(0).all()
+    assert run.flow["norm"].gt(0).any()  # The recipe's gate is closed in some epochs.
     assert set(run.conflicts["when"]) == {"start", "end"}
     assert (run.path / "checkpoints" / "last.keras").exists()
     assert "data:" in run.report_path.read_text() or run.report_path.stat().st_size

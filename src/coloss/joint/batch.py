@@ -93,7 +93,8 @@ class Batch:
 
     def coefficient(self, name: str) -> Tensor:
         """Return a coefficient's present value (`Values` protocol)."""
-        return ops.convert_to_tensor(self.coefficients[name].value)
+        found = self.coefficients[name]  # A variable, a trained one, or a number.
+        return ops.convert_to_tensor(getattr(found, "value", found), dtype="float32")
 
     def transfer(self, term: Call) -> Form:
         """Return a transfer term's value (`Values` protocol)."""
