@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -167,3 +168,23 @@ def test_seeds_with_other_shapes_are_no_population(study, same_frames, monkeypat
     together = made.run("jax", verbose=False)
     assert together.frame["seed"].tolist() == [0, 1, 2]
     same_frames(together, made.run("sequential", verbose=False))
+
+
+@jax_only
+def test_the_form_that_is_tried_first_goes_by_size_and_device():
+    from coloss.study.engines.programs import LARGE, Choice, first_form
+
+    def of(numbers):
+        return SimpleNamespace(groups=[[np.zeros((numbers // 2, 2))]])
+
+    assert first_form(of(LARGE + 2), "cpu") == "map"
+    assert first_form(of(LARGE), "cpu") == "vmap"
+    assert first_form(of(LARGE + 2), "gpu") == "vmap"
+    choice = Choice("auto", epochs=100, first="map")
+    choice.measured("map", seconds=1.0, compiled=10.0)
+    assert choice.form == "vmap"  # Worth a try: 99 s are left.
+    choice.measured("vmap", seconds=2.0, compiled=10.0)
+    assert choice.form == "map"
+    choice = Choice("auto", epochs=4, first="map")
+    choice.measured("map", seconds=1.0, compiled=10.0)
+    assert choice.form == "map"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,6 +23,8 @@ State = tuple[Any, Any, Any]
 """Trainable, other and optimizer variables; each array with an axis of runs before."""
 
 FORMS = ("vmap", "map")
+LARGE = 500_000
+"""Trained numbers of a run from which a CPU is better off with one run at a time."""
 WORTH = 3.0
 """The other form is tried where what is left takes so many times its compilation."""
 
@@ -51,7 +54,8 @@ class Programs:
         self._joint.reset_metrics()
         self._metrics = [jnp.array(v.value) for v in self._joint.metrics_variables]
         self._mesh = Mesh(np.array(jax.local_devices()), ("runs",))
-        self._choice = Choice(form, training.epochs * chunks)
+        first = first_form(trial, jax.local_devices()[0].platform)
+        self._choice = Choice(form, training.epochs * chunks, first)
         self._compiled: dict[Any, Any] = {}
         self._complete: frozenset[str] | None = None
 
@@ -239,6 +243,21 @@ def _map(function: Callable[..., Any], *arguments: Any) -> Any:
 _FORMS = {"vmap": _vmap, "map": _map}
 
 
+def first_form(trial: Trial, platform: str) -> str:
+    """Return the form that is likely the faster one, and is tried first.
+
+    Side by side, small networks share the overhead of each operation. Networks whose
+    matrices fill a processor by themselves gain nothing there, and push each other's
+    weights out of its caches; a GPU has room for both.
+
+    Args:
+        trial: the arm.
+        platform: of the devices, such as "cpu".
+    """
+    numbers = sum(math.prod(v.shape) for v in trial.groups[0])
+    return "map" if platform == "cpu" and numbers > LARGE else "vmap"
+
+
 class Choice:
     """Which form an arm's epochs run in: both are tried where that can pay.
 
@@ -247,12 +266,13 @@ class Choice:
     Args:
         form: "vmap", "map", or "auto".
         epochs: to come, over all chunks.
+        first: the form to begin with where the choice is "auto".
     """
 
-    def __init__(self, form: str, epochs: int) -> None:
-        """Begin with `vmap` unless told otherwise."""
+    def __init__(self, form: str, epochs: int, first: str = "vmap") -> None:
+        """Begin with `first` unless told otherwise."""
         self._fixed = form != "auto"
-        self.form = form if self._fixed else "vmap"
+        self.form = form if self._fixed else first
         self._left = epochs
         self._seconds: dict[str, float] = {}
 
@@ -270,7 +290,7 @@ class Choice:
         self._seconds[form] = min(seconds, self._seconds.get(form, seconds))
         if len(self._seconds) < len(FORMS):
             if self._left * seconds > WORTH * compiled:
-                self.form = "map"
+                self.form = next(other for other in FORMS if other != form)
         else:
             self.form = min(self._seconds, key=self._seconds.__getitem__)
             self._fixed = True
