@@ -39,8 +39,9 @@ types: .venv/.test  ## Types
 docs: .venv/.test  ## The documentation, in dist/docs; a broken link fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+# Most of the time on JAX goes into machine code that runs once: it need not be optimised.
 test-jax: .venv/.test  ## All tests, on JAX
-	$(THREADS) KERAS_BACKEND=jax $(PYTEST)
+	$(THREADS) XLA_FLAGS=--xla_backend_optimization_level=0 KERAS_BACKEND=jax $(PYTEST)
 
 test-tensorflow: .venv/.test  ## The tests that concern a backend, on TensorFlow
 	$(THREADS) KERAS_BACKEND=tensorflow $(PYTEST) -m backend

@@ -142,3 +142,15 @@ def test_nothing_is_changed():
 def test_data_that_does_not_fit_is_refused(model):
     with pytest.raises(ValueError, match="nothing for 'b'"):
         model.explain({"a": XA}, Y)
+
+
+def test_a_gate_that_has_measured_nothing_hides_no_edge(linear):
+    joint = JointModel({"a": linear(4), "b": linear(5, seed=1)})
+    term = 'distill(b >> a, temperature=4, gate="network")'
+    joint.compile(keras.optimizers.SGD(0.0), SPARSE, objective=f"a + b + {term}")
+    assert joint.explain(X, Y).flow[term]["a"] > 0
+    # What trains is still closed: nobody has shown to be the better network.
+    assert joint.test_on_batch(X, Y, return_dict=True)[term] == 0
+    better = keras.ops.convert_to_numpy(joint["a"](XA)).argmax(1)
+    joint.fit(X, better, validation_data=(X, better), verbose=0)
+    assert joint.explain(X, better).flow[term]["a"] == 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -33,6 +34,7 @@ class Reliability(keras.layers.Layer):
     def __init__(self, objective: Objective | None = None) -> None:
         """Create the counts of the members that are compared."""
         super().__init__(name="reliability", trainable=False)
+        self._shown_open = False
         self.names = () if objective is None else compared(objective)
         self._state: dict[str, Any] = {}
         if self.names:
@@ -94,7 +96,23 @@ class Reliability(keras.layers.Layer):
         """Return how far a source may teach a learner: from 0 to 1."""
         accuracy = ops.convert_to_tensor(self._accuracy)
         index = self.names.index
-        return gate.network_gate(accuracy[index(learner)], accuracy[index(source)])
+        found = gate.network_gate(accuracy[index(learner)], accuracy[index(source)])
+        if not self._shown_open:
+            return found
+        seen = ops.convert_to_tensor(self._trained) + self._validated
+        return ops.where(ops.any(ops.greater(seen, 0.0)), found, ops.ones_like(found))
+
+    @contextlib.contextmanager
+    def shown_open(self) -> Iterator[None]:
+        """Take gates for open as long as nothing was measured: for an explanation.
+
+        Before training they are closed, and would hide what the objective is made for.
+        """
+        self._shown_open = True
+        try:
+            yield
+        finally:
+            self._shown_open = False
 
 
 def compared(objective: Objective) -> tuple[str, ...]:

@@ -121,7 +121,8 @@ def gradient_flow(
 ) -> tuple[dict[str, dict[str, float]], list[tuple[str, str, str, float]]]:
     """Measure how strongly each summand pulls at each member, and where they disagree.
 
-    Computed in inference mode: dropout is off, nothing is changed.
+    Computed in inference mode: dropout is off, nothing is changed. Gates that have
+    measured nothing yet are taken for open.
 
     Args:
         model: a compiled joint model.
@@ -143,7 +144,8 @@ def gradient_flow(
         else keras.tree.map_structure(keras.ops.convert_to_tensor, part)
         for part in (dict(x), y, sample_weight)
     ]
-    gradients = summand_gradients(model, variables, *tensors)
+    with model.helpers.reliability.shown_open():
+        gradients = summand_gradients(model, variables, *tensors)
     place = {id(variable): index for index, variable in enumerate(variables)}
     texts = [name for _, name in model._compiled().summands]
     flow: dict[str, dict[str, float]] = {text: {} for text in texts}
