@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 
@@ -51,6 +52,9 @@ def folder(tmp_path_factory):
     )
     text = config.read_text().replace("patience = 15", "patience = 30")
     text = text.replace("[objective]", '[objective]\nfuse = "mean"')
+    # Whether a gate opens is another test's business: here every edge teaches.
+    text, gates = re.subn(r", gate=.{1,2}network.{1,2}(?=\))", "", text)
+    assert gates >= 2
     text = text.replace("seeds = 10", 'seeds = 10\nengine = "sequential"')
     config.write_text(text.replace("learning_rate = 0.001", "learning_rate = 0.01"))
     result = call("train", config, "--epochs", 12, "--json", "--tensorboard")
@@ -92,10 +96,8 @@ def test_the_run_folder_is_complete(run):
     assert facts["parameters"]["text"] == 8 * 64 + 65 * 4
     assert run.config["training"]["epochs"] == 12
     assert run.config["data"]["stratify"] is True  # Defaults are written out.
-    assert set(run.flow["learner"]) == {"acoustic"} and run.flow["norm"].ge(0).all()
-    assert run.flow["norm"].gt(0).any()  # The recipe's gate is closed in some epochs.
-    # In the end the gate may be closed.
-    assert set(run.conflicts["when"]) >= {"start"}
+    assert set(run.flow["learner"]) == {"acoustic"} and run.flow["norm"].gt(0).all()
+    assert set(run.conflicts["when"]) == {"start", "end"}
     assert (run.path / "checkpoints" / "last.keras").exists()
     assert "data:" in run.report_path.read_text() or run.report_path.stat().st_size
 
