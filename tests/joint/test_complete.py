@@ -1,4 +1,4 @@
-"""Arrays without a missing row are not looked at in the step; others always are."""
+"""What is complete in the arrays is not looked at in the step; the rest always is."""
 
 from __future__ import annotations
 
@@ -70,3 +70,60 @@ def test_validation_may_have_holes_where_training_has_none():
         .history
     )
     assert np.isfinite(list(history.values())).all()
+
+
+def weights_after(model):
+    return np.concatenate(
+        [w.ravel() for name in "ab" for w in model[name].get_weights()]
+    )
+
+
+def test_unlabelled_rows_after_a_fit_without_are_left_out():
+    unlabelled = np.where(np.arange(16) % 2, Y, -1)
+    model = joined()
+    model.fit(WHOLE, Y, batch_size=16, shuffle=False, verbose=0)
+    model.fit(WHOLE, unlabelled, batch_size=16, shuffle=False, verbose=0)
+    other = joined()
+    other.fit(WHOLE, Y, batch_size=16, shuffle=False, verbose=0)
+    other.train_on_batch(WHOLE, unlabelled)
+    np.testing.assert_allclose(weights_after(model), weights_after(other), atol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="there it takes a state")
+def test_a_step_outside_of_fit_looks_again():
+    model, other = joined(), joined()
+    model.fit(WHOLE, Y, batch_size=16, shuffle=False, verbose=0)
+    other.fit(WHOLE, Y, batch_size=16, shuffle=False, verbose=0)
+    unlabelled = np.where(np.arange(16) % 2, Y, -1)
+    tensor = keras.ops.convert_to_tensor
+    inputs = {name: tensor(values) for name, values in HOLES.items()}
+    model.train_step((inputs, tensor(unlabelled)))
+    other.fit(HOLES, unlabelled, batch_size=16, shuffle=False, verbose=0)
+    assert np.isfinite(weights_after(model)).all()
+    np.testing.assert_allclose(weights_after(model), weights_after(other), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels"),
+    [
+        ("sparse_categorical_crossentropy", Y.astype("float32")),
+        ("sparse_categorical_crossentropy", Y[:, None]),
+        ("categorical_crossentropy", np.eye(3, dtype="float32")[Y]),
+        ("categorical_crossentropy", np.eye(3, dtype="int32")[Y]),
+        ("binary_crossentropy", (np.eye(3)[Y] > 0).astype("int32")),
+        ("mse", random.normal(size=(16, 3)).astype("float32")),
+    ],
+)
+def test_labels_known_to_be_complete_teach_the_same(loss, labels):
+    found = []
+    for whole in (True, False):
+        model = joined()
+        model.compile(keras.optimizers.SGD(0.1), loss, objective="a + b")
+        if whole:
+            model.fit(WHOLE, labels, batch_size=16, shuffle=False, verbose=0)
+            assert model._traced_for.labels == {"a", "b"}
+        else:
+            model.train_on_batch(WHOLE, labels)
+            assert not model._traced_for.labels
+        found.append(weights_after(model))
+    np.testing.assert_allclose(*found, atol=1e-6)

@@ -11,7 +11,8 @@ from keras import ops
 
 from coloss.joint.balance_plan import Plan
 from coloss.joint.blocks import Block, places, sharing
-from coloss.joint.combining import Pull, Rows, gramian_of, mixed, rows_of
+from coloss.joint.combining import Pull, Rows, gramian_of, mixed, rows_of, sandwiched
+from coloss.joint.directions import Parts
 from coloss.joint.journal import Journal
 from coloss.joint.memory import Memory
 
@@ -224,22 +225,19 @@ class Balance(keras.layers.Layer):
     def gradients(
         self,
         pull: Pull,
-        values: Tensor,
+        parts: Parts,
         members: Mapping[str, keras.Model],
         variables: Sequence[Any],
-        has_regularizers: bool,
     ) -> list[Tensor]:
         """Return the gradient that moves each variable.
 
         Args:
-            pull: takes gradients of the K summands, and of the rest, position K:
-                regularizers, and the price of trained weights.
-            values: (K,) of the summands, detached.
+            pull: takes gradients of the parts' values.
+            parts: the K summands, what else is minimised, and what blocks need.
             members: networks by name.
             variables: the trained variables of the joint model.
-            has_regularizers: whether the rest reaches the members.
         """
-        count = len(self.plan.names) if self.plan is not None else 0
+        count = len(parts.summands)
         everywhere, rest = places(self.blocks, members, variables)
         apart = [i for i, block in enumerate(self.blocks) if self.meets(block)]
         plain = rest + [
@@ -250,18 +248,18 @@ class Balance(keras.layers.Layer):
         ]
         rows = rows_of(
             pull,
-            [self.blocks[i].summands for i in apart],
+            [parts.positions[i] for i in apart],
             [everywhere[i] for i in apart],
         )
-        weights = self._weights_of(apart, rows, values)
+        weights = self._weights_of(apart, rows, parts)
         found: dict[int, Tensor] = {}
         for i, own, weight in zip(apart, rows, weights, strict=True):
-            ones = np.ones(len(self.blocks[i].summands), "float32")
-            parts = mixed(
-                own, ops.convert_to_tensor(ones) if weight is None else weight
-            )
-            found |= zip(everywhere[i], parts, strict=True)
-        if has_regularizers and found:
+            if weight is None:
+                weight = ops.ones((len(self.blocks[i].summands),), dtype="float32")
+            if parts.tables[i] is not None:
+                weight = ops.matmul(weight, parts.tables[i])
+            found |= zip(everywhere[i], mixed(own, weight), strict=True)
+        if parts.has_regularizers and found:
             taken = sorted(found)
             for position, part in zip(taken, pull({count: 1.0}, taken), strict=True):
                 found[position] = found[position] + part
@@ -271,11 +269,12 @@ class Balance(keras.layers.Layer):
         return [found[position] for position in range(len(variables))]
 
     def _weights_of(
-        self, apart: Sequence[int], rows: Sequence[Rows], values: Tensor
+        self, apart: Sequence[int], rows: Sequence[Rows], parts: Parts
     ) -> list[Any]:
         gramians: list[Any] = [None] * len(self.blocks)
         for i, own in zip(apart, rows, strict=True):
-            gramians[i] = gramian_of(own)
+            gramians[i] = sandwiched(parts.tables[i], gramian_of(own))
+        values = ops.stop_gradient(ops.stack(parts.summands))
         weights = self.aggregate(gramians, values)
         return [weights[i] for i in apart]
 

@@ -12,13 +12,14 @@ from keras.src.backend import get_keras_mask, set_keras_mask
 
 from coloss.joint.batch import Batch
 from coloss.joint.combining import gramian_of, mixed
+from coloss.joint.directions import Parts
 from coloss.joint.forward import Forward
 from coloss.joint.responses import Responses
 from coloss.joint.steps import head_rows
-from coloss.objective.rows import Atom, evaluate
+from coloss.objective.rows import Atom, Form, evaluate
 
 Tensor = Any
-Parts = dict[str, tuple[Tensor, Tensor]]
+Logged = dict[str, tuple[Tensor, Tensor]]
 
 
 class Balancing:
@@ -37,7 +38,7 @@ class Balancing:
         self.balance = model._helpers.balance
         self.size = batch.forward.size
 
-    def total(self, training: bool) -> tuple[Tensor, Parts]:
+    def total(self, training: bool) -> tuple[Tensor, Logged]:
         """Return the loss, and the parts for the history.
 
         Its value is the objective's. Its gradient is that of the weighted and
@@ -51,7 +52,7 @@ class Balancing:
         level = self.balance.level if training else None
         if level == "output":
             return self._at_outputs(regular)
-        values, parts = self._values(self.batch)
+        forms, values, parts = self._values(self.batch)
         plain = _sum(values) + regular
         if not training:
             if self.balance.plan.validates:
@@ -61,11 +62,22 @@ class Balancing:
         weighed = _weighed(values, weights)
         rest = regular if penalty is None else regular + penalty
         if self.balance.combines:
-            self.model._handover.parts = [*weighed, rest]
-            self.model._handover.has_regularizers = bool(self.model.losses)
+            combined = Parts(weighed, rest, bool(self.model.losses))
+            self._hand_over(combined, forms, weights)
         if level == "coefficient":
-            return _valued(plain, self._at_coefficients(weights) + rest), parts
+            return _valued(
+                plain, self._at_coefficients(forms, values, weights) + rest
+            ), parts
         return _valued(plain, _sum(weighed) + rest), parts
+
+    def _hand_over(
+        self, parts: Parts, forms: list[Form], weights: Tensor | None
+    ) -> None:
+        """Leave the summands for the train step, which combines their gradients."""
+        owners = {atom: name for name, atom in self.batch.atoms.items()}
+        plan = self.balance.plan
+        parts.divide(forms, weights, self.balance.blocks, plan.reached, owners)
+        self.model._handover.parts = parts
 
     def _regularizers(self) -> Tensor:
         total = ops.zeros((), dtype="float32")
@@ -73,13 +85,14 @@ class Balancing:
             total = total + ops.sum(ops.cast(regularizer, "float32"))
         return total
 
-    def _values(self, batch: Batch) -> tuple[list[Tensor], Parts]:
-        """Return the summands' values, and the parts for the history."""
-        values = [evaluate(one, batch).value() for one, _ in self.settings.summands]
+    def _values(self, batch: Batch) -> tuple[list[Form], list[Tensor], Logged]:
+        """Return the summands, their values, and the parts for the history."""
+        forms = [evaluate(one, batch) for one, _ in self.settings.summands]
+        values = [form.value() for form in forms]
         names = [name for _, name in self.settings.summands]
-        parts: Parts = {n: (v, self.size) for n, v in zip(names, values, strict=True)}
+        parts: Logged = {n: (v, self.size) for n, v in zip(names, values, strict=True)}
         parts |= member_means(self.settings, batch, self.size)
-        return values, parts
+        return forms, values, parts
 
     def _weights(self, values: list[Tensor]) -> tuple[Tensor | None, Tensor | None]:
         """Take one step of the weighting."""
@@ -103,7 +116,7 @@ class Balancing:
                 count = ops.cast(self.size, "float32")
                 if atom.mask is not None:
                     count = ops.sum(ops.cast(atom.mask, "float32"))
-                found.append((atom.mean(), count))
+                found.append((atom.mean, count))
             else:
                 found.append(_true_class(batch, responses, name, reads))
         numbers = ops.stack([ops.cast(n, "float32") for n, _ in found])
@@ -112,14 +125,15 @@ class Balancing:
 
     # --- coefficients ------------------------------------------------------------
 
-    def _at_coefficients(self, weights: Tensor | None) -> Tensor:
+    def _at_coefficients(
+        self, forms: list[Form], values: list[Tensor], weights: Tensor | None
+    ) -> Tensor:
         """Return a sum of the members' losses with combined coefficients.
 
         Of an objective that adds up losses, the summands' gradients at a member are
         one direction, grad L, times the coefficients c: their Gramian is c c^T, up to
         the square of its length.
         """
-        forms = [evaluate(one, self.batch) for one, _ in self.settings.summands]
         if weights is not None:
             forms = [form.scaled(weights[k]) for k, form in enumerate(forms)]
         blocks = {block.owners[0]: block for block in self.balance.blocks}
@@ -133,21 +147,21 @@ class Balancing:
             own = ops.expand_dims(ops.stop_gradient(table[member]), -1)
             lone = len(factors) < 2
             gramians.append(None if lone else ops.matmul(own, ops.transpose(own)))
-        values = _detached([form.value() for form in forms])
-        combined = self.balance.aggregate(gramians, values)
+        combined = self.balance.aggregate(gramians, _detached(values))
+        trained = weights is not None or self.model._coefficients.trainable_variables
         total = ops.zeros((), dtype="float32")
         for (member, factors), own in zip(table.items(), combined, strict=True):
-            loss = self.batch.atom(member).mean()
+            loss = self.batch.atom(member).mean
             fixed = ops.stop_gradient(factors)
             both = ops.sum(fixed) if own is None else ops.sum(fixed * own)
             total = total + both * loss
-            # Trained coefficients move as in the plain objective.
-            total = total + ops.sum(factors) * ops.stop_gradient(loss)
+            if trained:  # They move as in the plain objective.
+                total = total + ops.sum(factors) * ops.stop_gradient(loss)
         return total
 
     # --- outputs -----------------------------------------------------------------
 
-    def _at_outputs(self, regular: Tensor) -> tuple[Tensor, Parts]:
+    def _at_outputs(self, regular: Tensor) -> tuple[Tensor, Logged]:
         """Return the loss whose gradient is combined at the members' outputs.
 
         A summand's gradient at what terms read of a member, its outputs and layers,
@@ -159,7 +173,8 @@ class Balancing:
 
         def head(moved: list[Tensor]) -> tuple[list[Tensor], Any]:
             forward = _with_leaves(self.batch.forward, keys, moved)
-            return self._values(self.model.batch_of(forward, *self._labels))
+            batch = self.model.batch_of(forward, *self._labels, training=True)
+            return self._values(batch)[1:]
 
         values, parts, rows = head_rows(head, leaves)
         weights, penalty = self._weights(values)
@@ -207,8 +222,8 @@ def member_means(
 
 def _mean_and_rows(atom: Atom, size: Tensor) -> tuple[Tensor, Tensor]:
     if atom.mask is None:
-        return atom.mean(), size
-    return atom.mean(), ops.sum(ops.cast(atom.mask, "float32"))
+        return atom.mean, size
+    return atom.mean, ops.sum(ops.cast(atom.mask, "float32"))
 
 
 def _true_class(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +31,10 @@ class Batch:
         weights: (batch,) sample weights by member.
         coefficients: variables by name.
         helpers: layers beside the members that transfer terms need.
+        labelled: members known to have a label on every row; not looked at.
+
+    Attributes:
+        atoms: supervised losses by member, of those read so far.
     """
 
     def __init__(
@@ -42,21 +46,24 @@ class Batch:
         weights: dict[str, Tensor],
         coefficients: Mapping[str, keras.Variable],
         helpers: Helpers | None = None,
+        labelled: Collection[str] = (),
     ) -> None:
         """Store the parts; nothing is computed before it is asked for."""
         self.forward, self.members, self.losses = forward, members, losses
         self.weights, self.coefficients = weights, coefficients
-        self.helpers = helpers
+        self.helpers, self._labelled = helpers, labelled
         self._raw_labels = labels
         self._labels: dict[str, Labels] = {}
-        self._atoms: dict[str, Atom] = {}
+        self.atoms: dict[str, Atom] = {}
 
     def labels(self, name: str) -> Labels | None:
         """Return a member's labels, or None where it has none."""
         if name not in self._raw_labels or name not in self.losses:
             return None
         if name not in self._labels:
-            self._labels[name] = read_labels(self._raw_labels[name], self.losses[name])
+            self._labels[name] = read_labels(
+                self._raw_labels[name], self.losses[name], name in self._labelled
+            )
         return self._labels[name]
 
     def atom(self, name: str) -> Atom:
@@ -65,8 +72,8 @@ class Batch:
         Raises:
             ValueError: if the member has no loss or no labels.
         """
-        if name in self._atoms:
-            return self._atoms[name]
+        if name in self.atoms:
+            return self.atoms[name]
         labels = self.labels(name)
         if labels is None:
             what = "loss" if name not in self.losses else "labels"
@@ -84,8 +91,8 @@ class Batch:
             weight = _per_row(ops.cast(weight, "float32"))
             if rows is not None:
                 weight = ops.where(rows, weight, ops.ones_like(weight))
-        self._atoms[name] = Atom(values, rows, weight)
-        return self._atoms[name]
+        self.atoms[name] = Atom(values, rows, weight)
+        return self.atoms[name]
 
     def loss(self, member: str) -> Form:
         """Return a member's loss as a linear form (`Values` protocol)."""

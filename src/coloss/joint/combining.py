@@ -12,7 +12,7 @@ Rows = list[list[Tensor]]
 """For each of K summands, its gradient at each variable."""
 
 Pull = Callable[[Mapping[int, Any], list[int]], list[Tensor]]
-"""From factors of the summands, by position, to the gradient at some variables."""
+"""From factors of values, by position, to the gradient at some variables."""
 
 
 def gramian_of(rows: Rows) -> Tensor:
@@ -26,6 +26,18 @@ def gramian_of(rows: Rows) -> Tensor:
         flat = ops.stack([ops.reshape(ops.cast(p, "float32"), (-1,)) for p in parts])
         total = total + ops.matmul(flat, ops.transpose(flat))
     return total
+
+
+def sandwiched(table: Tensor | None, gramian: Tensor) -> Tensor:
+    """Return the Gramian of combinations of gradients.
+
+    Args:
+        table: (k, r), each combination a row; None: the gradients themselves.
+        gramian: (r, r), of the gradients.
+    """
+    if table is None:
+        return gramian
+    return ops.matmul(table, ops.matmul(gramian, ops.transpose(table)))
 
 
 def mixed(rows: Rows, weights: Tensor) -> list[Tensor]:
@@ -46,32 +58,32 @@ def mixed(rows: Rows, weights: Tensor) -> list[Tensor]:
 
 
 def rows_of(
-    pull: Pull, summands: Sequence[Sequence[int]], places: Sequence[list[int]]
+    pull: Pull, needed: Sequence[Sequence[int]], places: Sequence[list[int]]
 ) -> list[Rows]:
-    """Return each block's gradients, one pass backwards a summand.
+    """Return the gradients that each block needs, one pass backwards a value.
 
-    Each pass goes through the blocks that its summand reaches, and no other.
+    Each pass goes through the blocks that need it, and no other.
 
     Args:
         pull: takes gradients.
-        summands: those that meet in a block.
+        needed: for each block, positions of values.
         places: positions of its variables.
 
     Returns:
-        For each block, for each of its summands, the gradient at each variable.
+        For each block, for each value, the gradient at each variable.
     """
     found: dict[tuple[int, int], Tensor] = {}
-    for summand in sorted({k for group in summands for k in group}):
+    for value in sorted({k for group in needed for k in group}):
         wanted = [
             position
-            for group, own in zip(summands, places, strict=True)
-            if summand in group
+            for group, own in zip(needed, places, strict=True)
+            if value in group
             for position in own
         ]
-        parts = pull({summand: 1.0}, wanted)
+        parts = pull({value: 1.0}, wanted)
         for position, part in zip(wanted, parts, strict=True):
-            found[summand, position] = part
+            found[value, position] = part
     return [
         [[found[k, position] for position in own] for k in group]
-        for group, own in zip(summands, places, strict=True)
+        for group, own in zip(needed, places, strict=True)
     ]

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from coloss.joint.directions import Parts
 from coloss.joint.members import is_frozen
 from coloss.joint.missing import clean
 from coloss.joint.taps import Path, recording
@@ -92,17 +93,14 @@ class Handover(threading.local):
     Outside `open` nothing is kept, so no tensor outlives its step.
 
     Attributes:
-        parts: the summands' values and what else is minimised, where the train step
-            combines their gradients itself.
-        has_regularizers: whether the last part reaches the members.
+        parts: what is minimised, where the train step combines gradients itself.
     """
 
     def __init__(self) -> None:
         """Start closed."""
         self._open = 0
         self._forward: Forward | None = None
-        self.parts: list[Tensor] | None = None
-        self.has_regularizers = False
+        self.parts: Parts | None = None
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
@@ -130,7 +128,7 @@ class Handover(threading.local):
         forward, self._forward = self._forward, None
         return forward
 
-    def take_parts(self) -> list[Tensor] | None:
-        """Return the summands of this step, once; None: they are not combined."""
+    def take_parts(self) -> Parts | None:
+        """Return what this step combines, once; None: nothing."""
         parts, self.parts = self.parts, None
         return parts

@@ -37,6 +37,25 @@ class Conflict:
     cosine: float
 
 
+@dataclass(frozen=True)
+class _Meeting:
+    """Means over steps of k summands that meet in a block.
+
+    Attributes:
+        block: where.
+        weights: (k,).
+        cosines: (k, k).
+        opposed: (k, k) shares of the steps in which a cosine was negative.
+        share: of the steps in which any was.
+    """
+
+    block: Block
+    weights: np.ndarray
+    cosines: np.ndarray
+    opposed: np.ndarray
+    share: float
+
+
 class Journal(Memory):
     """Sums over all steps since `compile`.
 
@@ -51,21 +70,18 @@ class Journal(Memory):
         self._names = plan.names
         self._networks = plan.networks if plan.kind == "network" else ()
         self._blocks = tuple(blocks)
-        size, places = self._count, len(self._blocks)
         arrays: dict[str, np.ndarray] = {"steps": np.zeros((), "float32")}
         if plan.kind == "loss" or plan.whole:
-            arrays["weights"] = np.zeros(size, "float32")
+            arrays["weights"] = np.zeros(self._count, "float32")
         if self._networks:
             arrays["rates"] = np.ones(len(self._networks), "float32")
             arrays["rate_sums"] = np.zeros(len(self._networks), "float32")
         if plan.validates:
             arrays["gate"] = np.ones((), "float32")
         if self._blocks:
-            arrays["shares"] = np.zeros((places, size), "float32")
-            arrays["opposed"] = np.zeros((places, size, size), "float32")
-            arrays["cosines"] = np.zeros((places, size, size), "float32")
-            arrays["conflicts"] = np.zeros(places, "float32")
-            arrays["measured"] = np.zeros((), "float32")
+            # All of them in one: each variable costs every step an operation.
+            size = 1 + sum(_size(block) for block in self._blocks)
+            arrays["blocks"] = np.zeros(size, "float32")
         super().__init__("journal", arrays)
 
     # --- within a step -----------------------------------------------------------
@@ -89,28 +105,20 @@ class Journal(Memory):
         self, gramians: Sequence[Tensor | None], weights: Sequence[Tensor | None]
     ) -> None:
         """Take in each block's Gramian and weights; None: a lone summand."""
-        shares, opposed, cosines, conflicts = [], [], [], []
+        parts = [ops.ones((1,), dtype="float32")]
         for block, gramian, weight in zip(self._blocks, gramians, weights, strict=True):
-            spread = ops.convert_to_tensor(self.selection(block))
-            if weight is None:
-                weight = ops.ones((len(block.summands),), dtype="float32")
-            shares.append(ops.matmul(ops.cast(weight, "float32"), spread))
-            if gramian is None or len(block.summands) < 2:
-                nothing = ops.zeros((self._count, self._count), dtype="float32")
-                opposed.append(nothing)
-                cosines.append(nothing)
-                conflicts.append(ops.zeros((), dtype="float32"))
+            count = len(block.summands)
+            if count < 2:
                 continue
-            cosine, _ = aggregation.conflicts(gramian)
-            against = ops.cast(cosine < 0, "float32")
-            cosines.append(_spread(cosine, spread))
-            opposed.append(_spread(against, spread))
-            conflicts.append(ops.max(against))
-        self._add("shares", ops.stack(shares))
-        self._add("opposed", ops.stack(opposed))
-        self._add("cosines", ops.stack(cosines))
-        self._add("conflicts", ops.stack(conflicts))
-        self._add("measured", ops.ones((), dtype="float32"))
+            if weight is None:
+                parts.append(ops.ones((count,), dtype="float32"))
+            else:
+                parts.append(ops.cast(weight, "float32"))
+            cosines, _ = aggregation.conflicts(gramian)
+            against = ops.cast(cosines < 0, "float32")
+            parts += [ops.reshape(cosines, (-1,)), ops.reshape(against, (-1,))]
+            parts.append(ops.reshape(ops.max(against), (1,)))
+        self._add("blocks", ops.concatenate(parts))
 
     def selection(self, block: Block) -> np.ndarray:
         """Return the (k, K) matrix that puts a block's summands among all."""
@@ -154,36 +162,60 @@ class Journal(Memory):
                 f"rate/{n}": float(v)
                 for n, v in zip(self._networks, means, strict=True)
             }
-        measured = float(gone.get("measured", np.zeros(())))
-        for i, block in enumerate(self._blocks if measured else ()):
-            if len(block.summands) < 2:
-                continue
+        for meeting in self._meetings(gone):
             if "weights" not in gone:
-                for k in block.summands:
-                    name = f"weight/{self._names[k]}/{block.name}"
-                    found[name] = float(gone["shares"][i, k] / measured)
-            found[f"conflict/{block.name}"] = float(gone["conflicts"][i] / measured)
+                for k, weight in zip(
+                    meeting.block.summands, meeting.weights, strict=True
+                ):
+                    found[f"weight/{self._names[k]}/{meeting.block.name}"] = float(
+                        weight
+                    )
+            found[f"conflict/{meeting.block.name}"] = meeting.share
         return found
 
     def conflicts(self) -> list[Conflict]:
         """Return every pair of summands that meet, the most opposed first."""
-        if not self._blocks:
-            return []
-        sums = self.numpy()
-        steps = max(float(sums["measured"]), 1.0)
         found = [
             Conflict(
-                block.name,
-                self._names[first],
-                self._names[second],
-                float(sums["opposed"][i, first, second] / steps),
-                float(sums["cosines"][i, first, second] / steps),
+                meeting.block.name,
+                self._names[meeting.block.summands[first]],
+                self._names[meeting.block.summands[second]],
+                float(meeting.opposed[first, second]),
+                float(meeting.cosines[first, second]),
             )
-            for i, block in enumerate(self._blocks)
-            for first, second in itertools.combinations(block.summands, 2)
+            for meeting in self._meetings(self.numpy())
+            for first, second in itertools.combinations(range(len(meeting.weights)), 2)
         ]
         return sorted(found, key=lambda one: (-one.share, one.cosine))
 
+    def _meetings(self, sums: Mapping[str, np.ndarray]) -> list[_Meeting]:
+        """Return means by block, of those where summands meet."""
+        if "blocks" not in sums:
+            return []
+        steps, values = max(float(sums["blocks"][0]), 1.0), sums["blocks"][1:]
+        found = []
+        for block in self._blocks:
+            count = len(block.summands)
+            own, values = np.split(values, [_size(block)])
+            if count < 2:
+                continue
+            weights, cosines, opposed, share = np.split(
+                own / steps, np.cumsum([count, count**2, count**2])
+            )
+            square = (count, count)
+            found.append(
+                _Meeting(
+                    block,
+                    weights,
+                    cosines.reshape(square),
+                    opposed.reshape(square),
+                    float(share[0]),
+                )
+            )
+        return found
 
-def _spread(matrix: Tensor, spread: Tensor) -> Tensor:
-    return ops.matmul(ops.transpose(spread), ops.matmul(matrix, spread))
+
+def _size(block: Block) -> int:
+    """Return how many sums are kept of a block: none where nothing meets."""
+    count = len(block.summands)
+    return count + 2 * count**2 + 1 if count > 1 else 0

@@ -53,22 +53,26 @@ class Labels:
         return ops.any(self.known, axis=tuple(range(1, len(self.known.shape))))
 
 
-def read_labels(values: Tensor, loss: MemberLoss) -> Labels:
+def read_labels(values: Tensor, loss: MemberLoss, complete: bool = False) -> Labels:
     """Tell labelled from unlabelled positions.
 
     Args:
         values: a batch of labels as the user gave them.
         loss: the member's loss, whose kind decides what a label is.
+        complete: whether all are known to be labelled; not looked at.
     """
     values = ops.convert_to_tensor(values)
     dtype = keras.backend.standardize_dtype(values.dtype)
     floating = keras.backend.is_float_dtype(dtype)
     if loss.kind == SPARSE and len(values.shape) > 1 and values.shape[-1] == 1:
         values = ops.squeeze(values, axis=-1)
-    if loss.kind == SPARSE or (loss.kind == CUSTOM and not floating):
-        return _nonnegative(values, floating)
     if loss.kind == BINARY and not floating:
         values = ops.cast(values, "float32")
+    if complete:
+        classes = loss.kind == SPARSE and floating
+        return Labels(ops.cast(values, "int32") if classes else values, None)
+    if loss.kind == SPARSE or (loss.kind == CUSTOM and not floating):
+        return _nonnegative(values, floating)
     if loss.kind == BINARY:
         return _binary(values)
     if loss.kind == DENSE and not floating:
@@ -120,7 +124,10 @@ def row_losses(
         outside the mask are finite and carry no gradient.
     """
     rows = both(labels.rows, present)
-    safe = replace_rows(ops.cast(outputs, "float32"), rows, 1.0)
+    # A copy: on TensorFlow Keras looks for logits behind a network's own output, and
+    # takes those of a softmax for those of a sigmoid.
+    safe = ops.copy(ops.cast(outputs, "float32"))
+    safe = replace_rows(safe, rows, 1.0)
     values = loss(labels.values, safe)
     known = labels.known
     if len(values.shape) > 1 and known is not None and len(known.shape) > 1:

@@ -42,7 +42,7 @@ class Minimising(keras.Model):
         """
         settings = self._compiled()
         forward = self._handover.take() or self._rebuilt(x, y_pred)
-        batch = self.batch_of(forward, y, sample_weight)
+        batch = self.batch_of(forward, y, sample_weight, training)
         if self._helpers.reliability.names:
             Teaching(batch, self._helpers).observe(training)
         if self._helpers.balance.plan is None:

@@ -6,12 +6,30 @@ reach a value or a gradient; their outputs are NaN and count nowhere.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
 Tensor = Any
+
+
+@dataclass(frozen=True)
+class Complete:
+    """Members of which nothing is missing in the data of a `fit`: no step need look.
+
+    Attributes:
+        inputs: those that have an input on every row.
+        labels: those that have a label on every row.
+    """
+
+    inputs: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
+
+    def both(self, other: Complete) -> Complete:
+        """Return what is complete in both."""
+        return Complete(self.inputs & other.inputs, self.labels & other.labels)
 
 
 def clean(inputs: Any) -> tuple[Any, Tensor | None]:

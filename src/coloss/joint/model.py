@@ -20,7 +20,7 @@ from coloss.joint.keeping import Keeping
 from coloss.joint.labels import route
 from coloss.joint.members import FUSED, check_members, check_names
 from coloss.joint.minimising import Minimising
-from coloss.joint.missing import both, replace_rows, rows_present
+from coloss.joint.missing import Complete, both, replace_rows, rows_present
 from coloss.joint.optimizers import ANY
 from coloss.joint.saving import shape_of
 from coloss.joint.settings import Settings, resolve_settings
@@ -199,7 +199,7 @@ class JointModel(Steps, Training, Minimising, Keeping):
         self._coefficients.reset(given)
         self._set_helpers(Helpers(settings.objective, plan))
         self._settings, self._seen_shapes = settings, ("", None)
-        self._complete = frozenset()
+        self._traced_for = Complete()
         self.moving_coefficients.clear()
         super().compile(
             optimizer=resolved,
@@ -282,7 +282,7 @@ class JointModel(Steps, Training, Minimising, Keeping):
         check_names(inputs, self._member_names, "`x`", complete=True)
         tapped = self._settings.tapped if self._settings is not None else {}
         # In a train step on arrays, those without a NaN are known.
-        complete = self._complete if training and self._handover.is_open else ()
+        complete = self._known_complete(training).inputs
         forward = run_members(self.members, inputs, training, tapped, complete)
         self._handover.put(forward)
         if not self._helpers.balance.built:
@@ -301,13 +301,25 @@ class JointModel(Steps, Training, Minimising, Keeping):
                 self._settings.build_metrics(name, tuple(output.shape))
         return outputs
 
-    def batch_of(self, forward: Forward, y: Any, sample_weight: Any = None) -> Batch:
+    def _known_complete(self, training: bool | None) -> Complete:
+        """Return what need not be looked at in this step."""
+        inside = training and self._handover.is_open
+        return self._complete if inside else Complete()
+
+    def batch_of(
+        self,
+        forward: Forward,
+        y: Any,
+        sample_weight: Any = None,
+        training: bool = False,
+    ) -> Batch:
         """Return what the objective's names mean on one batch.
 
         Args:
             forward: one forward pass of all members.
             y: labels, for all or by member.
             sample_weight: weights, for all or by member.
+            training: whether this is a training step.
         """
         return Batch(
             forward,
@@ -317,6 +329,7 @@ class JointModel(Steps, Training, Minimising, Keeping):
             route(sample_weight, self._member_names),
             self._coefficients.by_name,
             self._helpers,
+            self._known_complete(training).labels,
         )
 
     def compute_metrics(

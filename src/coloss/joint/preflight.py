@@ -32,7 +32,7 @@ def check_labels(
     y: Any = None,
     sample_weight: Any = None,
     where: str = "",
-) -> None:
+) -> frozenset[str]:
     """Refuse labels and weights that could not be trained on.
 
     Args:
@@ -45,6 +45,9 @@ def check_labels(
         sample_weight: one array, or by member.
         where: prefix of messages, such as "validation data: ".
 
+    Returns:
+        The members that have a label on all rows.
+
     Raises:
         ValueError: naming the member, what was found, and what was expected.
     """
@@ -54,7 +57,7 @@ def check_labels(
                 f"{where}`y` is missing; expected labels, or -1 or NaN "
                 "rows where there are none."
             )
-        return
+        return frozenset()
     by_name = y if isinstance(y, Mapping) else dict.fromkeys(members, y)
     check_names(by_name, (*members, FUSED), f"{where}`y`")
     for name in sorted(needed):
@@ -63,10 +66,14 @@ def check_labels(
                 f"{where}`y` has no labels for {name!r}, whose loss the objective "
                 "reads. Give labels, -1 (integers) or NaN rows where unlabelled."
             )
+    complete = set()
     for name, labels in by_name.items():
         _check_rows(labels, rows, f"{where}`y` of {name!r}")
         if name in losses:
-            _check_labels(losses[name], np.asarray(labels), outputs[name].shape, where)
+            found = np.asarray(labels)
+            _check_labels(losses[name], found, outputs[name].shape, where)
+            if _labelled_throughout(losses[name], found):
+                complete.add(name)
     weights = sample_weight if isinstance(sample_weight, Mapping) else {}
     check_names(weights, tuple(members), f"{where}`sample_weight`")
     if sample_weight is not None and not weights:
@@ -76,6 +83,7 @@ def check_labels(
         _check_rows(weight, rows, what)
         if not np.all(np.isfinite(np.asarray(weight, "float64"))):
             raise ValueError(f"{what} has values that are NaN or infinite.")
+    return frozenset(complete)
 
 
 def check_inputs(
@@ -204,6 +212,16 @@ def _check_labels(
                 f"{what}: row {partly[0]} is NaN in part ({partly.size} such rows). An "
                 "unlabelled row is NaN throughout."
             )
+
+
+def _labelled_throughout(loss: MemberLoss, labels: np.ndarray) -> bool:
+    """Return whether no label is missing; False where that is hard to tell."""
+    if not labels.size:
+        return False
+    least = labels.min()  # NaN if any is.
+    if labels.dtype.kind == "f" and loss.kind not in (SPARSE, BINARY):
+        return not np.isnan(least)
+    return bool(least >= 0)
 
 
 def _check_classes(

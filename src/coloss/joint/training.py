@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from coloss.joint import optimizers
 from coloss.joint.coefficients import MoveCoefficients
 from coloss.joint.data import spell_out
 from coloss.joint.first_batch import show_batch
+from coloss.joint.missing import Complete
 from coloss.joint.preflight import check_inputs, check_labels, is_array_data
 from coloss.joint.steps.guard import NonFiniteGuard
 
@@ -20,8 +22,11 @@ class Training(keras.Model):
     """Keras's entry points with every refusal before the first step."""
 
     _seen_shapes: tuple[str, Any] = ("", None)
-    _complete: frozenset[str] = frozenset()
-    """Members without a missing row in the arrays that train steps are traced for."""
+    _traced_for = Complete()
+    """Of the arrays that the train step is traced for."""
+
+    _complete = Complete()
+    """What train steps may rely on: within `fit`, of its arrays; else nothing."""
 
     def fit(
         self,
@@ -65,29 +70,29 @@ class Training(keras.Model):
         self._assert_compile_called("fit")
         self._check_trainable()
         # A data set may know that members have no missing row.
-        complete: frozenset[str] = getattr(x, "complete", frozenset())
+        complete: Complete = getattr(x, "complete", Complete())
         if is_array_data(x):
             arrays = self._arrays(x, y, sample_weight, class_weight)
             (y, sample_weight, complete), class_weight = arrays, None
-        self._expect(complete)
         self._check_validation(validation_split, validation_data)
         show_batch(callbacks, x, y, sample_weight)
         if isinstance(validation_data, tuple) and is_array_data(validation_data[0]):
             validation_data = self._validation(*validation_data)
-        return super().fit(
-            x=x,
-            y=y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=self._with_own(callbacks),
-            validation_split=validation_split,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            **options,
-        )
+        with self.expecting(complete):
+            return super().fit(
+                x=x,
+                y=y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=self._with_own(callbacks),
+                validation_split=validation_split,
+                validation_data=validation_data,
+                shuffle=shuffle,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                **options,
+            )
 
     def evaluate(
         self,
@@ -133,13 +138,13 @@ class Training(keras.Model):
         self._assert_compile_called("train_on_batch")
         self._check_trainable()
         y, sample_weight, complete = self._arrays(x, y, sample_weight, class_weight)
-        self._expect(self._complete & complete)
         if self.optimizer is not None and not self.optimizer.built:
             # TensorFlow would build it inside of the graph, where none can be cloned.
             self.optimizer.build(self.trainable_variables)
-        return super().train_on_batch(
-            x, y, sample_weight=sample_weight, return_dict=return_dict
-        )
+        with self.expecting(self._traced_for.both(complete)):
+            return super().train_on_batch(
+                x, y, sample_weight=sample_weight, return_dict=return_dict
+            )
 
     def test_on_batch(
         self,
@@ -167,10 +172,10 @@ class Training(keras.Model):
         sample_weight: Any,
         class_weight: Any = None,
         where: str = "",
-    ) -> tuple[Any, Any, frozenset[str]]:
+    ) -> tuple[Any, Any, Complete]:
         settings, members = self._compiled(), dict(self.members)
-        rows, complete = check_inputs(members, x, where)
-        check_labels(
+        rows, inputs = check_inputs(members, x, where)
+        labels = check_labels(
             members,
             settings.losses,
             self._symbolic_outputs(x),
@@ -182,12 +187,21 @@ class Training(keras.Model):
         )
         names = tuple(members)
         y, weight = spell_out(names, settings.losses, y, sample_weight, class_weight)
-        return y, weight, complete
+        return y, weight, Complete(inputs, labels)
 
-    def _expect(self, complete: frozenset[str]) -> None:
-        """Trace the train step again if other members may be missing than before."""
-        if complete != self._complete:
-            self._complete, self.train_function = complete, None
+    @contextlib.contextmanager
+    def expecting(self, complete: Complete) -> Iterator[None]:
+        """Let train steps rely on what is complete, until the block ends.
+
+        The step is traced again if something else was complete before.
+        """
+        if complete != self._traced_for:
+            self._traced_for, self.train_function = complete, None
+        before, self._complete = self._complete, complete
+        try:
+            yield
+        finally:
+            self._complete = before
 
     def _symbolic_outputs(self, x: Mapping[str, Any]) -> Any:
         """Return the members' outputs as shapes; builds members that are not built."""

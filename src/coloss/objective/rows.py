@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from keras import ops
@@ -49,8 +50,9 @@ class Atom:
         """Whether this is one value for the batch."""
         return len(self.values.shape) == 0
 
+    @cached_property
     def mean(self) -> Tensor:
-        """Return the weighted sum over the known rows divided by their number.
+        """The weighted sum over the known rows divided by their number.
 
         0, without a gradient, where no row is known.
         """
@@ -70,15 +72,20 @@ class Atom:
 class Form:
     """A linear combination of atoms, plus a constant.
 
-    `constant` is a float or a scalar tensor; `terms` maps an atom to its factor.
+    `constant` is a float or a scalar tensor; `terms` maps an atom to its factor. The
+    form is `moving` if these depend on the values of other atoms.
     """
 
     def __init__(
-        self, constant: Any = 0.0, terms: dict[Atom, Any] | None = None
+        self,
+        constant: Any = 0.0,
+        terms: dict[Atom, Any] | None = None,
+        moving: bool = False,
     ) -> None:
         """Store the constant and the factor of each atom."""
         self.constant = constant
         self.terms = terms or {}
+        self.moving = moving
 
     @classmethod
     def of(cls, atom: Atom) -> Form:
@@ -94,7 +101,7 @@ class Form:
         """Return the combination of masked means: a scalar tensor."""
         total = self.constant
         for atom, factor in self.terms.items():
-            total = total + factor * atom.mean()
+            total = total + factor * atom.mean
         return ops.convert_to_tensor(total, dtype="float32")
 
     def plus(self, other: Form) -> Form:
@@ -102,13 +109,15 @@ class Form:
         terms = dict(self.terms)
         for atom, factor in other.terms.items():
             terms[atom] = terms[atom] + factor if atom in terms else factor
-        return Form(self.constant + other.constant, terms)
+        moving = self.moving or other.moving
+        return Form(self.constant + other.constant, terms, moving)
 
-    def scaled(self, factor: Any) -> Form:
-        """Return the form times a scalar."""
+    def scaled(self, factor: Any, moving: bool = False) -> Form:
+        """Return the form times a scalar, which may depend on atoms itself."""
         return Form(
             self.constant * factor,
             {atom: own * factor for atom, own in self.terms.items()},
+            self.moving or moving,
         )
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> Form:
@@ -120,7 +129,7 @@ class Form:
             Atom(function(atom.values), atom.mask, atom.weight): _map(function, own)
             for atom, own in self.terms.items()
         }
-        return Form(constant, terms)
+        return Form(constant, terms, self.moving)
 
     def rows(self) -> Atom:
         """Return the form as one atom, known where all of it is known."""
@@ -211,16 +220,16 @@ def _scale(form: Form, scalar: Form, invert: bool = False) -> Form:
     """Return a form times (or divided by) a scalar form."""
     if not scalar.terms:
         factor = scalar.constant
-        return form.scaled(1.0 / factor if invert else factor)
+        return form.scaled(1.0 / factor if invert else factor, scalar.moving)
     atom = scalar.rows()
     factor = _safe(atom.values, atom.mask)
     if invert:
         factor = 1.0 / factor
     if atom.mask is None:
-        return form.scaled(factor)
+        return form.scaled(factor, moving=True)
     known = ops.cast(atom.mask, "float32")
     # Where the scalar is unknown the whole product is, constants included.
-    return form.scaled(factor * known)
+    return form.scaled(factor * known, moving=True)
 
 
 def _call(node: Call, values: Values) -> Form:
@@ -243,8 +252,8 @@ def _mean(form: Form) -> Form:
             terms[atom] = factor
             continue
         known = None if atom.mask is None else ops.any(atom.mask)
-        terms[Atom(atom.mean(), known)] = factor
-    return Form(form.constant, terms)
+        terms[Atom(atom.mean, known)] = factor
+    return Form(form.constant, terms, form.moving)
 
 
 def pointwise(function: Callable[..., Tensor], *forms: Form) -> Form:

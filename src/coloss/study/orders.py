@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from coloss.joint.missing import Complete
+
 
 def order(seed: int, epoch: int, rows: int) -> np.ndarray:
     """Return the order of the rows in an epoch, (rows,) int32.
@@ -35,7 +37,7 @@ class OrderedRows(keras.utils.PyDataset):
         batch_size: rows a step; the last batch of an epoch may be smaller.
         epochs: how many.
         seed: of the run.
-        complete: members without a missing row, which train steps need not look for.
+        complete: members of which nothing is missing, so that no train step looks.
 
     Attributes:
         steps: batches an epoch.
@@ -48,7 +50,7 @@ class OrderedRows(keras.utils.PyDataset):
         batch_size: int,
         epochs: int,
         seed: int,
-        complete: frozenset[str],
+        complete: Complete,
     ) -> None:
         """Keep the arrays."""
         super().__init__()

@@ -10,6 +10,7 @@ import numpy as np
 
 from coloss.data import Split
 from coloss.joint import JointModel, JointOptimizer, optimizer_parts
+from coloss.joint.missing import Complete
 from coloss.study import arms
 from coloss.study.arms import Arm, Run
 from coloss.transfer.projector import Projector
@@ -197,7 +198,7 @@ class Trial:
             [keras.ops.convert_to_numpy(v) for v in group] for group in self.groups
         ]
 
-    def part(self, seed: int, part: str) -> tuple[Any, Any, frozenset[str]]:
+    def part(self, seed: int, part: str) -> tuple[Any, Any, Complete]:
         """Return rows as train steps take them, checked.
 
         Args:
@@ -205,7 +206,7 @@ class Trial:
             part: "train", "validation" or "test".
 
         Returns:
-            Inputs by member, labels, and the members without a missing row.
+            Inputs by member, labels, and of which members nothing is missing.
         """
         x, y = getattr(self.rows(seed), part)
         if isinstance(x, dict):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from coloss.joint.missing import Complete
+
 if TYPE_CHECKING:
     from coloss.cli.runs.streaming import Streamed
 
@@ -35,7 +37,7 @@ class Batches(keras.utils.PyDataset):
         """Plan the first epoch."""
         super().__init__()
         self._source, self._size, self._seed = source, size, seed
-        self.complete = source.complete if part == "train" else frozenset()
+        self.complete = source.complete if part == "train" else Complete()
         groups = source.groups
         self._local = [
             np.flatnonzero(source.parts[groups.rows(n)] == part)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from coloss.cli.runs.source import (
 )
 from coloss.data.readers import DataError
 from coloss.data.splitting import PARTS
+
+if TYPE_CHECKING:
+    from coloss.joint.missing import Complete
 
 PIECE = 4096
 """Rows that are predicted at once."""
@@ -93,10 +96,14 @@ class Streamed:
         }
 
     @property
-    def complete(self) -> frozenset[str]:
-        """Members without a missing training row."""
+    def complete(self) -> Complete:
+        """Members without a missing training row; labels are looked at in each step."""
+        from coloss.joint.missing import Complete
+
         train = self.parts == "train"
-        return frozenset(n for n, m in self._missing.items() if not m[train].any())
+        return Complete(
+            frozenset(n for n, m in self._missing.items() if not m[train].any())
+        )
 
     def sample(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return some training rows; labelled ones where possible."""

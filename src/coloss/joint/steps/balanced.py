@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from keras import ops
+from coloss.joint.directions import Parts
 
 
 def balance_of(model: Any) -> Any:
@@ -19,26 +19,21 @@ def balanced(
     balance: Any,
     model: Any,
     pull: Any,
-    values: Sequence[Any],
+    parts: Parts | None,
     variables: Sequence[Any],
-    has_regularizers: bool,
 ) -> list[Any]:
     """Return the gradient that moves each variable.
 
     Args:
         balance: the weighting and the aggregator.
         model: the joint model.
-        pull: from factors of the values, by position, and positions of variables to
-            the gradient there.
-        values: the summands and the rest; one value where they are not combined.
+        pull: from factors of values, by position, and positions of variables to the
+            gradient there.
+        parts: what the values are; None: there is one, the loss.
         variables: the trained variables.
-        has_regularizers: whether the rest reaches the members.
     """
-    if balance.combines:
-        summands = ops.stop_gradient(ops.stack(list(values)[:-1]))
-        found = balance.gradients(
-            pull, summands, model.members, variables, has_regularizers
-        )
+    if parts is not None:
+        found = balance.gradients(pull, parts, model.members, variables)
     else:
         found = pull({0: 1.0}, list(range(len(variables))))
     return balance.noised(found)

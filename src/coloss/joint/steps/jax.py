@@ -8,6 +8,7 @@ import jax
 import keras
 from jax import numpy as jnp
 
+from coloss.joint.directions import Parts
 from coloss.joint.steps.balanced import balance_of, balanced, rates_of
 from coloss.joint.steps.state import watched
 
@@ -58,10 +59,10 @@ class Steps:
         """Run one step in which a weighting or an aggregator has a hand."""
         trainable, other, slots, metrics = state
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        regular = False
+        handed: Parts | None = None
 
-        def parts(trainable: Any) -> Any:
-            nonlocal regular
+        def minimised(trainable: Any) -> Any:
+            nonlocal handed
             loss, aux = self.compute_loss_and_updates(
                 trainable,
                 other,
@@ -72,10 +73,14 @@ class Steps:
                 training=True,
                 optimizer_variables=slots,
             )
-            regular = self._handover.has_regularizers
-            return self._handover.take_parts() or [loss], aux
+            handed = self._handover.take_parts()
+            if handed is None:
+                return [loss], (aux, [])
+            return handed.values, (aux, handed.tables)
 
-        values, pull_back, aux = jax.vjp(parts, trainable, has_aux=True)
+        found = jax.vjp(minimised, trainable, has_aux=True)
+        values, pull_back, (aux, tables) = found
+        parts = None if handed is None else handed.outside(values, tables)
 
         def pull(factors: Any, places: list[int]) -> list[Any]:
             cotangents = [
@@ -90,7 +95,7 @@ class Steps:
         before = [*zip(variables, trainable, strict=True)]
         before += zip(others, new_other, strict=True)
         with keras.StatelessScope(state_mapping=before) as scope:
-            grads = balanced(balance, self, pull, values, variables, regular)
+            grads = balanced(balance, self, pull, parts, variables)
             rates = balance.rates()
         new_other = [scope.get_current_value(variable) for variable in others]
         aux = (loss, y_pred, new_other, metrics)

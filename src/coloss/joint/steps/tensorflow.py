@@ -53,10 +53,10 @@ class Steps:
         if balance is None:
             gradients = tape.gradient(scaled, targets, unconnected_gradients="zero")
         else:
-            values = self._handover.take_parts() or [scaled]
-            regular = self._handover.has_regularizers
+            parts = self._handover.take_parts()
+            values = [scaled] if parts is None else parts.values
             pull = _pull(tape, values, targets)
-            gradients = balanced(balance, self, pull, values, variables, regular)
+            gradients = balanced(balance, self, pull, parts, variables)
             rates = balance.rates()
         loss = tf.where(
             self._gradients_finite(gradients, variables), loss, float("nan")

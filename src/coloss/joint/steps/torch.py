@@ -47,18 +47,20 @@ class Steps:
         if balance is None:
             gradients = gradients_of(self.optimizer.scale_loss(loss), variables)
         else:
-            values = self._handover.take_parts() or [self.optimizer.scale_loss(loss)]
-            regular = self._handover.has_regularizers
+            parts = self._handover.take_parts()
+            values = (
+                [self.optimizer.scale_loss(loss)] if parts is None else parts.values
+            )
             pull = _pull(values, [variable.value for variable in variables])
-            gradients = balanced(balance, self, pull, values, variables, regular)
+            gradients = balanced(balance, self, pull, parts, variables)
             rates = balance.rates()
         with torch.no_grad():
             seen = loss.detach()
             if not self._gradients_finite(gradients, variables):
                 seen = seen * float("nan")
             self._loss_tracker.update_state(seen, sample_weight=_rows(x))
-            # The mean over the epoch is finite as long as every step was.
-            if bool(torch.isfinite(self._loss_tracker.result())):
+            # The sum over the epoch is finite as long as every step was.
+            if bool(torch.isfinite(self._loss_tracker.total.value)):
                 slowed = [
                     (place, rate, variables[place].value.detach().clone())
                     for place, rate in rates_of(self, rates)

@@ -15,6 +15,7 @@ from jax import numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
+from coloss.joint.missing import Complete
 from coloss.study.orders import order
 from coloss.study.settings import Training
 from coloss.study.trial import Trial
@@ -57,7 +58,7 @@ class Programs:
         first = first_form(trial, jax.local_devices()[0].platform)
         self._choice = Choice(form, training.epochs * chunks, first)
         self._compiled: dict[Any, Any] = {}
-        self._complete: frozenset[str] | None = None
+        self._complete = Complete()
 
     # --- where arrays lie --------------------------------------------------------
 
@@ -69,11 +70,10 @@ class Programs:
         """Put arrays on every device."""
         return jax.device_put(tree, NamedSharding(self._mesh, Spec()))
 
-    def expect(self, complete: frozenset[str]) -> None:
-        """Say which members have no missing row; train steps do not look for them."""
+    def expect(self, complete: Complete) -> None:
+        """Say what is complete in the training rows; train steps rely on it."""
         if complete != self._complete:
             self._complete = complete
-            self._joint._expect(complete)
             self._compiled.clear()
 
     # --- what is run -------------------------------------------------------------
@@ -177,7 +177,8 @@ class Programs:
 
         def step(state: Any, chosen: Any) -> Any:
             batch = jax.tree.map(lambda array: array[place, chosen], rows)
-            _, state = self._joint.train_step(state, batch)
+            with self._joint.expecting(self._complete):
+                _, state = self._joint.train_step(state, batch)
             return tuple(map(list, state)), None
 
         reliability = self._joint.helpers.reliability

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 import jax
 import numpy as np
 from jax import numpy as jnp
 
+from coloss.joint.missing import Complete
 from coloss.study.arms import Run
 from coloss.study.engines.programs import Programs
 from coloss.study.engines.sequential import sequential
@@ -156,8 +158,7 @@ class _Population:
             seeds = seeds[:1]
         found = [self._trial.part(seed, part) for seed in seeds]
         if part == "train":
-            complete = frozenset.intersection(*(found_[2] for found_ in found))
-            self._programs.expect(complete)
+            self._programs.expect(reduce(Complete.both, (one[2] for one in found)))
         pairs = [(x, y) for x, y, _ in found]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *pairs)
         return self._programs.copied(stacked)
