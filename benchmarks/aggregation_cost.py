@@ -1,10 +1,12 @@
-"""What does a train step cost whose gradients are combined by an aggregator?
+"""What does a train step cost whose weights adapt, or whose gradients are combined?
 
-Separate networks of two equal hidden layers, batch 64, Adam; as many summands as
-networks: `a`, `w*(a + b)`, `w*(a + c)` and so on, so all meet at `a`. Each
-method and level in turns with the same model without an aggregator, in one process.
-Counted is the process's CPU time, the least of the rounds: other work on the machine
-does not enter into it. On PyTorch also TorchJD on equal networks, losses and optimizer.
+Separate networks of two equal hidden layers, batch 64, Adam, as many summands as
+networks, all meeting at the first. Two objectives: `losses`, `a + w*(a + b) + ...`,
+whose gradients at `a` are multiples of one, and `terms`,
+`a + w*(b + distill(b >> a)) + ...`, whose gradients have directions of their own.
+
+Every method and level in turns with the same model without one, in one process.
+Counted is the process's CPU time, the least of the rounds.
 
 Run, for each backend, on one thread:
 OMP_NUM_THREADS=1 KERAS_BACKEND=jax python benchmarks/aggregation_cost.py
@@ -19,18 +21,19 @@ import keras
 import numpy as np
 
 from coloss import JointModel, aggregation
+from coloss.weighting.methods import METHODS
 
-CLASSES, BATCH = 10, 64
+CLASSES, BATCH, RATE = 10, 64, 1e-4
 SIZES = {"small": (512, 256), "large": (2048, 1024)}
 """Inputs and units of each network."""
 
-
-PLAIN = "no aggregator"
+PLAIN = "equal weights"
 NAMES = "abcdefgh"
-
-
-def method(name):
-    return aggregation.PCD(primary=0) if name == "PCD" else aggregation.get(name)
+TEMPERATURE = 4.0
+SUMMANDS = {
+    "losses": "w*(a + {})",
+    "terms": f"w*({{0}} + distill({{0}} >> a, temperature={TEMPERATURE}))",
+}
 
 
 def network(size):
@@ -51,23 +54,32 @@ def rows(count, size, steps):
     return x, rng.integers(CLASSES, size=len(x["a"]))
 
 
-def joint(count, size, name, level):
+def joint(count, arguments, method, level=None):
+    """Return a compiled model; `method` is a weighting, an aggregator, or neither."""
     names = NAMES[:count]
-    model = JointModel({name: network(size) for name in names})
+    model = JointModel({name: network(arguments.size) for name in names})
+    others = [SUMMANDS[arguments.objective].format(other) for other in names[1:]]
+    aggregator = None
+    if method == "PCD":
+        aggregator = aggregation.PCD(primary=0)
+    elif method in aggregation.AGGREGATORS:
+        aggregator = aggregation.get(method)
     model.compile(
-        keras.optimizers.Adam(1e-4),
+        keras.optimizers.Adam(RATE),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        " + ".join(["a", *(f"w*(a + {other})" for other in names[1:])]),
+        " + ".join(["a", *others]),
         coefficients={"w": 0.5},
-        aggregator=None if name == PLAIN else method(name),
-        aggregation_level=None if name == PLAIN else level,
+        weighting=method if method in METHODS else None,
+        aggregator=aggregator,
+        aggregation_level=level,
     )
     return model
 
 
-def ours(count, size, name, level, data):
-    model = joint(count, size, name, level)
-    return lambda: model.fit(*data, batch_size=BATCH, verbose=0, shuffle=False)
+def fits(model, data, **options):
+    """Return a function that trains for an epoch."""
+    options = {"batch_size": BATCH, "verbose": 0, "shuffle": False, **options}
+    return lambda: model.fit(*data, **options)
 
 
 def in_turns(runs, rounds, steps):
@@ -83,139 +95,64 @@ def in_turns(runs, rounds, steps):
     return least
 
 
-def torch_loop(count, size, step_of, data):
-    """Return one epoch of hand-written PyTorch; `step_of` makes its backward pass."""
-    import torch
-    from torch import nn
-
-    inputs, units = SIZES[size]
-
-    def torch_network():
-        return nn.Sequential(
-            nn.Linear(inputs, units), nn.ReLU(),
-            nn.Linear(units, units), nn.ReLU(),
-            nn.Linear(units, CLASSES),
-        )  # fmt: skip
-
-    nets = [torch_network() for _ in range(count)]
-    parameters = [p for net in nets for p in net.parameters()]
-    optimizer = torch.optim.Adam(parameters, 1e-4)
-    x = [torch.from_numpy(one) for one in data[0].values()]
-    y = torch.from_numpy(data[1])
-    back = step_of(nets, parameters)
-
-    def epoch():
-        for start in range(0, len(y), BATCH):
-            part = slice(start, start + BATCH)
-            losses = [
-                nn.functional.cross_entropy(net(one[part]), y[part])
-                for net, one in zip(nets, x, strict=True)
-            ]
-            first, *others = losses
-            optimizer.zero_grad()
-            back([first, *(0.5 * (first + other) for other in others)])
-            optimizer.step()
-
-    return epoch
+def levels_of(arguments):
+    # Of terms, coefficients alone do not say where a gradient points.
+    unfit = ("coefficient",) if arguments.objective == "terms" else ()
+    return [level for level in aggregation.LEVELS if level not in unfit]
 
 
-def by_hand(nets, parameters):
-    return lambda summands: sum(summands).backward()
+def row(name, runs, plain, arguments):
+    """Return a line of the table: milliseconds, and times a plain step."""
+    base, *found = in_turns([plain, *runs], arguments.rounds, arguments.steps)
+    cells = [f"{took:.2f} ({took / base:.2f})" for took in found]
+    return f"| {name} | {base:.2f} | {' | '.join(cells)} |"
 
 
-def autojac(name):
-    import torchjd.aggregation as torchjd
-    from torchjd.autojac import backward, jac_to_grad
-
-    def step_of(nets, parameters):
-        options = {"c": 0.5} if name == "CAGrad" else {}
-        aggregator = getattr(torchjd, name)(**options)
-
-        def back(summands):
-            backward(summands)
-            jac_to_grad(parameters, aggregator)
-
-        return back
-
-    return step_of
+def aggregators(count, arguments, data, plain):
+    levels = levels_of(arguments)
+    print(f"\n| aggregator | {PLAIN} | {' | '.join(levels)} |")
+    print("|---|---|" + "---|" * len(levels))
+    for name in arguments.aggregators:
+        models = [joint(count, arguments, name, level) for level in levels]
+        runs = [fits(model, data) for model in models]
+        print(row(name, runs, plain, arguments), flush=True)
 
 
-def autogram(name):
-    import torch
-    import torchjd.aggregation as torchjd
-    from torchjd.autogram import Engine
-
-    def step_of(nets, parameters):
-        options = {"c": 0.5} if name == "CAGrad" else {}
-        weighting = getattr(torchjd, f"{name}Weighting")(**options)
-        engine = Engine(*nets, batch_dim=None)
-
-        def back(summands):
-            losses = torch.stack(summands)
-            losses.backward(weighting(engine.compute_gramian(losses)))
-
-        return back
-
-    return step_of
+def weightings(count, arguments, data, plain):
+    print(f"\n| weighting | {PLAIN} | weighed |\n|---|---|---|")
+    for name in arguments.weightings:
+        # GradientBlending weighs by losses on validation rows: as many as a batch.
+        held = ({n: x[:BATCH] for n, x in data[0].items()}, data[1][:BATCH])
+        options = {"validation_data": held} if name == "gradient_blending" else {}
+        run = fits(joint(count, arguments, name), data, **options)
+        shown = METHODS[name].__name__
+        print(row(shown, [run], plain, arguments), flush=True)
 
 
-def table(count, arguments):
-    """Print the cost of every method and level beside a plain step."""
-    size = arguments.size
-    data = rows(count, size, arguments.steps)
-    print(
-        f"\n{count} networks, {count} summands; CPU ms a step, and times a plain step\n"
-    )
-    print("| method | plain | coefficient | output | parameter |")
-    print("|---|---|---|---|---|")
-    for name in arguments.methods:
-        if name == "PCD" or name in aggregation.AGGREGATORS:
-            runs = [ours(count, size, PLAIN, None, data)]
-            runs += [ours(count, size, name, level, data) for level in arguments.levels]
-            plain, *found = in_turns(runs, arguments.rounds, arguments.steps)
-            cells = [f"{took:.2f} ({took / plain:.2f})" for took in found]
-            print(f"| {name} | {plain:.2f} | {' | '.join(cells)} |", flush=True)
-
-
-def beside_torchjd(count, arguments):
-    """Print both libraries' steps on PyTorch."""
-    size = arguments.size
-    data = rows(count, size, arguments.steps)
-    print(f"\n{count} networks on PyTorch, CPU ms a step\n")
-    print("| method | by hand, plain | TorchJD autojac | TorchJD autogram |", end="")
-    print(" coloss, plain | coloss coefficient | coloss parameter |")
-    print("|---|---|---|---|---|---|---|")
-    for name in arguments.torchjd:
-        steps = (by_hand, autojac(name), autogram(name))
-        runs = [torch_loop(count, size, step, data) for step in steps]
-        runs.append(ours(count, size, PLAIN, None, data))
-        runs += [
-            ours(count, size, name, level, data)
-            for level in ("coefficient", "parameter")
-        ]
-        cells = in_turns(runs, arguments.rounds, arguments.steps)
-        print(f"| {name} | {' | '.join(f'{c:.2f}' for c in cells)} |", flush=True)
+def options(parser):
+    parser.add_argument("--counts", nargs="*", type=int, default=[3, 8])
+    parser.add_argument("--size", default="small", choices=SIZES)
+    parser.add_argument("--objective", default="losses", choices=SUMMANDS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=20)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--counts", nargs="*", type=int, default=[3, 8])
-    parser.add_argument("--size", default="small", choices=SIZES)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--methods", nargs="*", default=[*aggregation.AGGREGATORS])
-    parser.add_argument("--levels", nargs="*", default=list(aggregation.LEVELS))
-    parser.add_argument(
-        "--torchjd",
-        nargs="*",
-        default=["UPGrad", "MGDA", "PCGrad", "DualProj", "CAGrad"],
-    )
+    options(parser)
+    parser.add_argument("--aggregators", nargs="*", default=[*aggregation.AGGREGATORS])
+    parser.add_argument("--weightings", nargs="*", default=[*METHODS])
     arguments = parser.parse_args()
-    print(f"{keras.backend.backend()}, {arguments.size}, {arguments.rounds} rounds")
     for count in arguments.counts:
-        table(count, arguments)
-        if keras.backend.backend() == "torch":
-            beside_torchjd(count, arguments)
+        print(
+            f"\n### {keras.backend.backend()}, {count} networks, {arguments.size}, "
+            f"objective of {arguments.objective}\n\nCPU milliseconds a step, and times "
+            f"{PLAIN}; the least of {arguments.rounds} rounds, {arguments.steps} steps."
+        )
+        data = rows(count, arguments.size, arguments.steps)
+        plain = fits(joint(count, arguments, PLAIN), data)
+        aggregators(count, arguments, data, plain)
+        weightings(count, arguments, data, plain)
 
 
 if __name__ == "__main__":

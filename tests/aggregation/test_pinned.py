@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import nnls
 
 from coloss import aggregation
-from coloss.aggregation import conflicts
+from coloss.aggregation import conflicts, quadratic
 from coloss.aggregation.quadratic import RIDGE, solve_nonnegative
 from tests.aggregation.contract import CASES
 from tests.aggregation.gramians import compiled, numbers
@@ -111,7 +111,7 @@ def test_gradvac_learns_usual_cosines() -> None:
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("k", [3, 6, 7, 13])
+@pytest.mark.parametrize("k", [3, 8, 9, 13])
 def test_programmes_are_solved(k) -> None:
     """Below and above the size where all supports are tried."""
     rng, solve = np.random.default_rng(k), compiled(solve_nonnegative)
@@ -127,6 +127,21 @@ def test_programmes_are_solved(k) -> None:
             assert z.min() >= 0
             unit_error = np.linalg.norm(root.T @ (z - expected))
             assert unit_error <= 1e-3 * np.linalg.norm(root.T @ expected)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("k", [4, 8])
+def test_the_loop_finds_what_all_supports_find(k, monkeypatch) -> None:
+    """Also of gradients that depend on each other, such as one and twice itself."""
+    rng = np.random.default_rng(k)
+    gradients = rng.normal(size=(k, 3))
+    gradients[-1] = -2 * gradients[0]
+    gramian = (gradients @ gradients.T).astype("float32")
+    expected = numbers(compiled(aggregation.UPGrad().weights)(gramian))
+    monkeypatch.setattr(quadratic, "ENUMERATED", 2)
+    found = numbers(compiled(aggregation.UPGrad().weights)(gramian))
+    difference = np.linalg.norm((found - expected) @ gradients)
+    assert difference <= 2e-3 * np.linalg.norm(gradients, axis=1).max()
 
 
 @pytest.mark.backend
