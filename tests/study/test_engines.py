@@ -26,6 +26,17 @@ EVERYTHING = (
     "main + helper + w*distill(helper >> main, warmup=2, gate='network')"
     " + contrast(helper.hidden >> main.hidden) + pseudo_label(main)"
 )
+WEIGHED = {
+    "random": {"weighting": "random_weights"},
+    "dwa": {"weighting": "dwa"},
+    "noise": {"weighting": "ogmge"},
+    "orders": {"aggregator": "pcgrad"},
+    "projected": {"aggregator": "upgrad"},
+    "trained": {
+        "objective": "main + helper + s*distill(helper >> main) - log(s)",
+        "coefficients": {"s": coloss.Trainable(0.5)},
+    },
+}
 CASES = {
     # Missing inputs and labels, dropout, a projector, a schedule, a window, a gate.
     "everything": {
@@ -45,6 +56,13 @@ CASES = {
         "coefficients": {"w": [0.1, 2.0]},
         "learning_rates": [0.01, 0.1],
         "seeds": [3, 1],
+    },
+    # Random weights, orders and noise; a state; levels.
+    "weights": {
+        "arms": {
+            name: {"objective": "main + helper + distill(helper >> main)", **how}
+            for name, how in WEIGHED.items()
+        },
     },
     "early stopping": {
         "compile": {**common.COMPILE, "optimizer": {"*": "sgd"}},
@@ -68,6 +86,33 @@ def test_a_population_equals_its_runs_one_by_one(case, study, same_frames):
     assert set(first.columns) == set(second.columns)
     for name in first.columns.drop("arm"):
         np.testing.assert_allclose(first[name], second[name], atol=1e-4, err_msg=name)
+
+
+@jax_only
+def test_every_seed_draws_random_weights_of_its_own(study):
+    """Whatever was drawn before; rows, order and starts are the same here."""
+
+    def build():
+        model = common.build()
+        for member in model.members.values():
+            member.set_weights([np.full(w.shape, 0.1) for w in member.get_weights()])
+        return model
+
+    found = []
+    for before in (1, 2):
+        keras.utils.set_random_seed(before)
+        made = study(
+            build=build,
+            data=lambda seed: common.plain(0),
+            arms={
+                "random": {"objective": "main + helper", "weighting": "random_weights"}
+            },
+            batch_size=22,
+            seeds=3,
+        )
+        found.append(made.run(verbose=False).frame["test_main_loss"])
+    np.testing.assert_array_equal(*found)
+    assert len(set(np.round(found[0], 5))) == 3
 
 
 @jax_only

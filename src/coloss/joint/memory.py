@@ -43,6 +43,10 @@ class Memory(keras.layers.Layer):
         """Return whether there is an array of this name."""
         return key in self._entries
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the arrays."""
+        return self._entries
+
     def variable(self, key: str) -> Any:
         """Return the variable that holds an array."""
         return getattr(self, f"entry_{key}")

@@ -223,6 +223,7 @@ class Trial:
         for name, values in self.starts(self.arm.build, run.seed, x).items():
             own |= zip(map(id, self.joint[name].variables), values, strict=True)
         own |= self._projectors(run.seed)
+        own |= self._draws(run.seed)
         for name, value in run.values:
             own[id(self.joint.coefficients[name])] = np.asarray(value, "float32")
         if run.learning_rate is not None:
@@ -243,6 +244,14 @@ class Trial:
                 values = [keras.ops.convert_to_numpy(v) for v in fresh.variables]
                 found |= zip(map(id, layer.variables), values, strict=True)
         return found
+
+    def _draws(self, seed: int) -> Values:
+        """Return the state of the random numbers that weights are drawn from."""
+        seeds = self.joint.helpers.balance.seeds
+        if seeds is None:
+            return {}
+        fresh = keras.random.SeedGenerator(seed)
+        return {id(seeds.state): keras.ops.convert_to_numpy(fresh.state)}
 
     def rates(self) -> list[Any]:
         """Return the variables that hold a learning rate.

@@ -21,6 +21,7 @@ from coloss.joint.missing import Complete
 from coloss.study.arms import Run
 from coloss.study.engines.programs import Programs
 from coloss.study.engines.sequential import sequential
+from coloss.study.engines.watching import Watch
 from coloss.study.settings import Record, Training
 from coloss.study.trial import Trial
 
@@ -150,6 +151,7 @@ class _Population:
         self._kept: Any = None
         self._history: list[list[dict[str, float]]] = [[] for _ in self._runs]
         self._stopping = Stopping(training, len(self._runs))
+        self._watch = Watch(trial)
 
     def _stacked(self, part: str) -> Any:
         """Return the rows of every seed, each array with an axis of seeds before."""
@@ -171,6 +173,7 @@ class _Population:
         for epoch in range(training.epochs):
             self._state, moved = programs.at_epoch(self._state, epoch)
             orders = programs.orders(self._seeds, epoch, rows)
+            self._watch.begin(self._state)
             self._state, logs = programs.train_epoch(
                 self._state, self._place, orders, self._rows["train"]
             )
@@ -191,11 +194,12 @@ class _Population:
         self, epoch: int, logs: dict[str, np.ndarray], moved: dict[str, float]
     ) -> None:
         """Write the history, and keep the weights of runs that are at their best."""
+        watched = self._watch.entries(self._state, len(self._runs))
         for index, entries in enumerate(self._history):
             if self._stopping.stopped[index] or not np.isfinite(logs["loss"][index]):
                 continue
             found = {name: float(v[index].mean()) for name, v in logs.items()}
-            entries.append({**found, **moved})
+            entries.append({**found, **watched[index], **moved})
         keep = self._stopping.after(epoch, logs)
         if self._kept is None and keep is None:
             return
