@@ -1,0 +1,70 @@
+"""What weights, conflicts and trained coefficients were in each run of a population."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from coloss.study.trial import Trial
+
+
+class Watch:
+    """Reads, once an epoch, what a single `fit` writes into its history.
+
+    Args:
+        trial: the arm, compiled.
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        """Find the variables among those that the runs carry."""
+        trained, other = trial.groups[:2]
+        balance, coefficients = trial.joint.helpers.balance, trial.joint.coefficients
+        self._journal = balance.journal
+        places = {id(variable): (0, i) for i, variable in enumerate(trained)}
+        places |= {id(variable): (1, i) for i, variable in enumerate(other)}
+        self._sums: dict[str, tuple[int, int]] = {}
+        if self._journal is not None:
+            self._sums = {
+                key: places[id(self._journal.variable(key))]
+                for key in self._journal.names()
+            }
+        self._raw = {
+            name: places[id(coefficients[name].raw)]
+            for name in trial.joint.coefficient_layer.trained
+        }
+        self._before: dict[str, np.ndarray] = {}
+
+    def begin(self, state: Any) -> None:
+        """Remember the sums before an epoch.
+
+        Args:
+            state: variables of all runs, (runs, ...) each, in groups.
+        """
+        self._before = self._read(state)
+
+    def entries(self, state: Any, runs: int) -> list[dict[str, float]]:
+        """Return what happened since `begin`, as entries of each run's history.
+
+        Args:
+            state: as for `begin`.
+            runs: how many of them are asked for, from the first.
+        """
+        now = self._read(state)
+        raw = {name: np.asarray(state[g][i]) for name, (g, i) in self._raw.items()}
+        found: list[dict[str, float]] = []
+        for run in range(runs):
+            # A trained coefficient is softplus of its variable.
+            own = {name: float(np.logaddexp(0, v[run])) for name, v in raw.items()}
+            if self._journal is not None:
+                before = {key: values[run] for key, values in self._before.items()}
+                after = {key: values[run] for key, values in now.items()}
+                own = self._journal.entries(before, after) | own
+            found.append(own)
+        return found
+
+    def _read(self, state: Any) -> dict[str, np.ndarray]:
+        return {
+            key: np.asarray(state[group][index])
+            for key, (group, index) in self._sums.items()
+        }
