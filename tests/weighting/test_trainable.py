@@ -26,6 +26,7 @@ def bound(text, coefficients=("w",)):
         "a/w + log(w) + b",
         "w*a - log(w)",
         "w*distill(b >> a) - log(w) + a",
+        "exp(-w)*distill(b >> a) + w + a",
     ],
 )
 def test_a_coefficient_with_a_price_is_allowed(text):
@@ -37,6 +38,7 @@ def test_a_coefficient_with_a_price_is_allowed(text):
     [
         ("w*a + b", "drive it to 0"),
         ("a + w*distill(b >> a)", "drive it to 0"),
+        ("a - w*distill(b >> a)", "grow without end"),
         ("a/w + b", "grow without end"),
         ("a - w*b", "grow without end"),
         ("a + w*(a - b)", "grow without end"),

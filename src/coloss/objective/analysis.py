@@ -178,7 +178,7 @@ class Analysis:
         values: list[float] = []
         for level in _GROWTH:
             moved = {**losses, leaf.identifier: level}
-            point = Point(self.coefficients, moved, frozenset([leaf]))
+            point = Point(self.coefficients, moved, seeds=frozenset([leaf]))
             own = self.number(self.form.parts.get(leaf, Polynomial()))
             value, slope = own * level, own
             for part, factor in self.form.nonlinear.items():

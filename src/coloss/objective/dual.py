@@ -37,19 +37,21 @@ class Point:
     Attributes:
         coefficients: the value of each coefficient; 1 where missing.
         losses: the value of each member's loss; 1 where missing.
+        terms: the value of every transfer term.
         seeds: the losses and terms to differentiate by; None: all.
         faults: filled with the parts that are undefined here.
     """
 
     coefficients: Mapping[str, float]
     losses: Mapping[str, float]
+    terms: float = 0.5
     seeds: frozenset[Expression] | None = None
     faults: dict[Expression, None] = field(default_factory=dict)
 
     def leaf(self, node: Expression) -> Dual:
-        """Return the value of a loss or of a transfer term (typically 0.5)."""
+        """Return the value of a loss or of a transfer term."""
         known = node.identifier if isinstance(node, Name) else None
-        value = 0.5 if known is None else self.losses.get(known, 1.0)
+        value = self.terms if known is None else self.losses.get(known, 1.0)
         seeded = self.seeds is None or node in self.seeds
         return Dual(value, {node: 1.0} if seeded else {})
 

@@ -16,6 +16,7 @@ from coloss.objective.derivative import leaves
 from coloss.objective.dual import Point, evaluate
 from coloss.objective.expression import Call, Expression, Name
 from coloss.objective.functions import DETACH, FUNCTIONS
+from coloss.objective.reach import transfer_calls
 
 _GRID = tuple(10.0**power for power in range(-4, 5))
 _STEP = 1e-3
@@ -103,8 +104,9 @@ def check(
             f"`{expression}` does not read it: it would never move."
         )
     ends = [
-        tuple(_slope(expression, name, w, coefficients, losses) for w in _GRID)
+        tuple(_slope(expression, name, w, coefficients, losses, term) for w in _GRID)
         for losses in _points(expression, members)
+        for term in (TYPICAL if transfer_calls(expression) else TYPICAL[:1])
     ]
     known = [e for e in ends if not any(math.isnan(slope) for slope in e)]
     if any(slopes[-1] < 0 for slopes in known):
@@ -159,11 +161,12 @@ def _slope(
     value: float,
     coefficients: Mapping[str, float],
     losses: Mapping[str, float],
+    term: float,
 ) -> float:
     """Return the objective's rise over a small relative step of the coefficient."""
     up, down = (
         evaluate(
-            expression, Point({**coefficients, name: value * factor}, losses)
+            expression, Point({**coefficients, name: value * factor}, losses, term)
         ).value
         for factor in (1.0 + _STEP, 1.0 - _STEP)
     )
