@@ -27,16 +27,15 @@ EVERYTHING = (
     " + contrast(helper.hidden >> main.hidden) + pseudo_label(main)"
 )
 WEIGHED = {
-    "random": {"weighting": "random_weights"},
-    "dwa": {"weighting": "dwa"},
+    "drawn": {"weighting": "random_weights", "aggregator": "pcgrad"},
     "noise": {"weighting": "ogmge"},
-    "orders": {"aggregator": "pcgrad"},
-    "projected": {"aggregator": "upgrad"},
     "trained": {
         "objective": "main + helper + s*distill(helper >> main) - log(s)",
         "coefficients": {"s": coloss.Trainable(0.5)},
+        "aggregator": "upgrad",
     },
 }
+RANDOM = {"weighting": "random_weights"}
 CASES = {
     # Missing inputs and labels, dropout, a projector, a schedule, a window, a gate.
     "everything": {
@@ -213,6 +212,27 @@ def test_seeds_with_other_shapes_are_no_population(study, same_frames, monkeypat
     together = made.run("jax", verbose=False)
     assert together.frame["seed"].tolist() == [0, 1, 2]
     same_frames(together, made.run("sequential", verbose=False))
+
+
+@jax_only
+def test_large_networks_on_one_cpu_are_trained_one_by_one(study, monkeypatch):
+    from coloss.study.engines import programs, vectorised
+
+    taken = []
+    for name in ("sequential", "vectorised"):
+        engine = getattr(vectorised, name)
+
+        def noted(trial, runs, *rest, name=name, engine=engine):
+            taken.append(name)
+            return engine(trial, runs, *rest)
+
+        monkeypatch.setattr(vectorised, name, noted)
+    made = study(arms={"alone": "main"}, epochs=1)
+    made.run(verbose=False)
+    monkeypatch.setattr(programs, "LARGE", 1)
+    made.run(verbose=False)
+    made.run("jax", verbose=False)
+    assert taken == ["vectorised", "sequential", "vectorised"]
 
 
 @jax_only

@@ -150,7 +150,8 @@ class Study:
         Args:
             engine: "jax" (the whole population as one program), "sequential" (one
                 `fit` after the other, any backend), "ray" (on a cluster), or "auto":
-                "jax" where it is the backend, else "sequential".
+                "jax" where it is the backend and the networks are small or there is
+                more than one CPU to fill, else "sequential".
             path: a file to which each finished run is written; runs that are in it
                 are not done again. None: nothing is written.
             verbose: whether to show a progress bar.

@@ -33,6 +33,10 @@ def choose(name: str, options: Mapping[str, Any]) -> Engine:
         ImportError: if the engine's package is not installed.
     """
     backend = keras.backend.backend()
+    if name == "auto" and backend == "jax" and not options:
+        from coloss.study.engines.vectorised import fitting
+
+        return fitting
     if name == "auto":
         name = "jax" if backend == "jax" else "sequential"
     if name not in ENGINES:

@@ -19,7 +19,7 @@ from jax import numpy as jnp
 
 from coloss.joint.missing import Complete
 from coloss.study.arms import Run
-from coloss.study.engines.programs import Programs
+from coloss.study.engines.programs import Programs, first_form
 from coloss.study.engines.sequential import sequential
 from coloss.study.engines.watching import Watch
 from coloss.study.settings import Record, Training
@@ -66,6 +66,25 @@ def vectorised(
         for start in range(0, len(group), size):
             part = group[start : start + size]
             yield from _Population(trial, part, training, programs, size).train(tick)
+
+
+def fitting(
+    trial: Trial,
+    runs: Sequence[Run],
+    training: Training,
+    tick: Callable[[float], None],
+) -> Iterator[Record]:
+    """Yield each run's record, by the engine that suits its networks; see `Engine`.
+
+    On one CPU, networks that fill it by themselves gain nothing from a common program,
+    and wait for its compilation: they are trained by `sequential`, which gives the
+    same results. All others are a population.
+    """
+    alone = jax.local_device_count() == 1
+    if alone and first_form(trial, jax.local_devices()[0].platform) == "map":
+        yield from sequential(trial, runs, training, tick)
+    else:
+        yield from vectorised(trial, runs, training, tick)
 
 
 def _by_shape(trial: Trial, runs: Sequence[Run], training: Training) -> list[list[Run]]:
