@@ -37,6 +37,8 @@ def test_prints_explanations_and_the_answer(ran):
 def test_writes_model_curves_and_table(ran):
     folder, _ = ran
     assert (folder / "learning_curves.png").read_bytes()[:4] == b"\x89PNG"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert all(arm in page for arm in ARMS)
     table = pd.read_csv(folder / "table.csv").set_index("arm")
     assert list(table.index) == list(ARMS)
     runs = pd.read_csv(folder / "runs.csv")

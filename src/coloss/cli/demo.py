@@ -20,6 +20,7 @@ from coloss.cli.demo_runs import (
     demo_study,
     explanations,
 )
+from coloss.report import write_study
 from coloss.study import StudyResult
 from coloss.study.statistics import GAINED
 
@@ -50,6 +51,9 @@ def run_demo(output: Path, seeds: int, epochs: int) -> None:
     table.to_csv(output / "table.csv", index=False)
     result.frame.to_csv(output / "runs.csv", index=False)
     draw_curves(result, output / "learning_curves.png")
+    page = write_study(
+        result, output / "report.html", "Four ways to train three networks"
+    )
     # The taught run that is best on validation rows.
     saved = output / f"{MAIN}.keras"
     study.retrain(result.best(BEST))[MAIN].save(saved)
@@ -59,6 +63,7 @@ def run_demo(output: Path, seeds: int, epochs: int) -> None:
         f"Table: {output / 'table.csv'}   Curves: {output / 'learning_curves.png'}",
         highlight=False,
     )
+    console.print(f"Report, to open in a browser: {page}", highlight=False)
 
 
 def summarise(result: StudyResult) -> pd.DataFrame:
@@ -138,7 +143,9 @@ def draw_curves(result: StudyResult, path: Path) -> None:
     for arm, rows in measured.groupby("arm", sort=False):
         curves = rows.groupby("epoch")[column]
         mean, spread = curves.mean(), curves.std(ddof=0)
-        (line,) = axes.plot(mean.index + 1, mean, label=arm)
+        # The formula on paper lies exactly on its baseline.
+        style = "--" if arm == PAPER else "-"
+        (line,) = axes.plot(mean.index + 1, mean, style, label=arm)
         axes.fill_between(
             mean.index + 1,
             mean - spread,
