@@ -6,6 +6,7 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from coloss.data import Split
 from coloss.study import tuning
 from coloss.study.halving import best, rungs
 from coloss.study.settings import Record
+from coloss.study.store import Store
 
 TAUGHT = {"taught": "main + helper + w*distill(helper >> main)"}
 
@@ -94,6 +96,40 @@ def test_halving_over_seeds_does_no_run_twice(study, planted):
     # 4 points on 2 seeds, 2 on 3, 1 on 6: what was done is not done again.
     assert [count for count, _, _ in planted] == [8, 2, 3]
     assert found.table["seeds"].tolist() == [2] * 4 + [3] * 2 + [6]
+
+
+@pytest.mark.parametrize("sampler", ["halving", "optuna"])
+def test_an_interrupted_search_goes_on_where_it_was(study, planted, tmp_path, sampler):
+    if sampler == "optuna":
+        pytest.importorskip("optuna")
+
+    def made(**options):
+        return study(
+            arms=TAUGHT, coefficients={"w": [0.5, 1.0, 2.0, 4.0]}, seeds=3, **options
+        )
+
+    how = {"sampler": sampler, "trials": 6, "verbose": False}
+    whole = made().tune("taught", **how)
+    alone = sum(count for count, _, _ in planted)
+    add, seen = Store.add, []
+
+    def killed(self, record, key=None):
+        add(self, record, key)
+        seen.append(key)
+        if len(seen) == 7:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "add", killed)
+        with pytest.raises(KeyboardInterrupt):
+            made().tune("taught", path=tmp_path / "tuned.sqlite", **how)
+    planted.clear()
+    found = made().tune("taught", path=tmp_path / "tuned.sqlite", **how)
+    assert sum(count for count, _, _ in planted) == alone - 7
+    pd.testing.assert_frame_equal(found.table, whole.table)
+    assert found.coefficients == whole.coefficients
+    with pytest.raises(ValueError, match="another study: batch_size"):
+        made(batch_size=4).tune("taught", path=tmp_path / "tuned.sqlite", **how)
 
 
 def test_optuna_samples_a_range_and_a_list(study, planted):

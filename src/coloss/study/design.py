@@ -169,7 +169,7 @@ class Study:
         """
         compute = choose(engine, options)
         trials, training = self.prepare()
-        store = Store(path, self._description(training))
+        store = Store(path, self.description(training))
         try:
             beside = self._references() if references else None
             done = store.records()
@@ -242,6 +242,7 @@ class Study:
         least: int = 1,
         trials: int = 32,
         engine: str = "auto",
+        path: str | Path | None = None,
         verbose: bool = True,
         **options: Any,
     ) -> Tuned:
@@ -260,6 +261,8 @@ class Study:
             least: the budget of the first rung, at least.
             trials: points that Optuna proposes.
             engine: as in `run`.
+            path: a file to which each finished run is written; a second call does
+                not do it again. None: nothing is written.
             verbose: whether to show progress bars.
             **options: of the engine.
 
@@ -268,8 +271,8 @@ class Study:
             to another study, which then compares arms with these values.
 
         Raises:
-            ValueError: before any training, for an unknown arm, or one with nothing to
-                tune.
+            ValueError: before any training, for an unknown arm, one with nothing to
+                tune, or a file of another study.
         """
         return tune(
             self,
@@ -280,6 +283,7 @@ class Study:
             least=least,
             trials=trials,
             engine=engine,
+            path=path,
             verbose=verbose,
             options=options,
         )
@@ -327,7 +331,7 @@ class Study:
             trials[name] = trial
         return trials
 
-    def _description(self, training: Training) -> dict[str, Any]:
+    def description(self, training: Training) -> dict[str, Any]:
         """Return what makes runs of equal keys the same runs."""
         return {
             "backend": keras.backend.backend(),

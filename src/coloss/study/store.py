@@ -62,13 +62,16 @@ class Store:
             with self._connection as connection:
                 connection.executemany("INSERT INTO study VALUES (?, ?)", given.items())
 
-    def add(self, record: Record) -> None:
-        """Write a finished run; it is on the disk when this returns."""
-        text = json.dumps(dataclasses.asdict(record))
+    def add(self, record: Record, key: str | None = None) -> None:
+        """Write a finished run; it is on the disk when this returns.
+
+        Args:
+            record: of the run.
+            key: a text that no other run in the file has; None: the run's own.
+        """
+        row = (key or record.run.key, json.dumps(dataclasses.asdict(record)))
         with self._connection as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO runs VALUES (?, ?)", (record.run.key, text)
-            )
+            connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", row)
 
     def records(self) -> dict[str, Record]:
         """Return the finished runs by key."""

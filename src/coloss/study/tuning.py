@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import pandas as pd
 from coloss.study import checks, halving, sampling
 from coloss.study.arms import Run
 from coloss.study.engines.choice import choose
+from coloss.study.settings import Engine, Record
+from coloss.study.store import Store
 
 if TYPE_CHECKING:
     from coloss.study.design import Study
@@ -65,6 +68,7 @@ def tune(
     least: int,
     trials: int,
     engine: str,
+    path: str | Path | None,
     verbose: bool,
     options: dict[str, Any],
 ) -> Tuned:
@@ -72,11 +76,14 @@ def tune(
     checks.known("`arm`", arm, study.arms)
     checks.one_of("sampler", sampler, SAMPLERS)
     checks.one_of("budget", budget, BUDGETS)
-    measured = Measured(study, arm, engine, options, verbose)
-    if sampler == "optuna":
-        _with_optuna(measured, trials)
-    else:
-        _by_halving(measured, budget, factor, least)
+    measured = Measured(study, arm, choose(engine, options), path, verbose)
+    try:
+        if sampler == "optuna":
+            _with_optuna(measured, trials)
+        else:
+            _by_halving(measured, budget, factor, least)
+    finally:
+        measured.close()
     return measured.tuned()
 
 
@@ -86,8 +93,8 @@ class Measured:
     Args:
         study: whose rows and settings.
         arm: whose points.
-        engine: by name.
-        options: of the engine.
+        engine: what trains.
+        path: a file for finished runs, or None.
         verbose: whether to show progress bars.
 
     Attributes:
@@ -100,17 +107,18 @@ class Measured:
         self,
         study: Study,
         arm: str,
-        engine: str,
-        options: dict[str, Any],
+        engine: Engine,
+        path: str | Path | None,
         verbose: bool,
     ) -> None:
         """Compile the arm; no test row is read."""
-        self.study, self.arm = study, study.arms[arm]
-        self._engine = choose(engine, options)
+        self.study, self.arm, self._engine = study, study.arms[arm], engine
         self._trials, self._training = study.prepare([arm], parts=("validation",))
         self.direction = self._training.direction
         self._verbose = verbose
-        self._known: dict[tuple[Run, int], float] = {}
+        told = {**study.description(self._training), "tuned": arm}
+        self._store = Store(path, told)
+        self._known = {k: self._value(r) for k, r in self._store.records().items()}
         self._rows: list[dict[str, Any]] = []
         self._final: dict[Point, float] = {}
 
@@ -128,23 +136,25 @@ class Measured:
             for point in points
         }
         left = [run for own in runs.values() for run in own]
-        left = [run for run in left if (run, epochs) not in self._known]
+        left = [run for run in left if _key(run, epochs) not in self._known]
         training = dataclasses.replace(self._training, epochs=epochs)
         for record in self.study.compute(
             self._engine, self._trials, left, training, self._verbose
         ):
-            value = record.validation[training.metric]
-            self._known[record.run, epochs] = float("nan") if record.error else value
-        found = [
-            float(np.mean([self._known[run, epochs] for run in own]))
-            for own in runs.values()
-        ]
+            key = _key(record.run, epochs)
+            self._store.add(record, key)
+            self._known[key] = self._value(record)
+        # A sampler may propose a point twice.
+        found = {
+            point: float(np.mean([self._known[_key(run, epochs)] for run in own]))
+            for point, own in runs.items()
+        }
         full = len(seeds) == len(self.study.seeds) and epochs == self.study.epochs
-        for point, value in zip(points, found, strict=True):
+        for point, value in found.items():
             self._note(point, value, len(seeds), epochs, rung)
             if full:
                 self._final[point] = value
-        return found
+        return [found[point] for point in points]
 
     def keep(self, rung: int, kept: Iterable[Point]) -> None:
         """Write down which points of a rung go on."""
@@ -173,6 +183,15 @@ class Measured:
             table,
         )
 
+    def close(self) -> None:
+        """Close the file."""
+        self._store.close()
+
+    def _value(self, record: Record) -> float:
+        return (
+            float("nan") if record.error else record.validation[self._training.metric]
+        )
+
     def _note(
         self, point: Point, value: float, seeds: int, epochs: int, rung: int
     ) -> None:
@@ -183,6 +202,11 @@ class Measured:
             row["learning_rate"] = rate
         row[f"validation_{self._training.metric}"] = value
         self._rows.append({**row, "kept": False, "point": point})
+
+
+def _key(run: Run, epochs: int) -> str:
+    """Return a text that a run has on one budget."""
+    return f"{run.key} | epochs={epochs}"
 
 
 def _by_halving(measured: Measured, budget: str, factor: int, least: int) -> None:
