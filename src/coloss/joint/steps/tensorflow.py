@@ -63,24 +63,30 @@ class Steps:
         )
         self._loss_tracker.update_state(loss, sample_weight=_rows(x))
 
-        def update() -> None:
-            slowed = [
-                (place, rate, tf.identity(targets[place]))
-                for place, rate in rates_of(self, rates)
-            ]
-            if variables:
-                self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            for place, rate, before in slowed:
-                moved = targets[place] - before
-                variables[place].assign(before + tf.cast(rate, before.dtype) * moved)
-
         def restore() -> None:
             for variable, before in moved:
                 variable.assign(before)
 
         # The mean over the epoch is finite as long as every step was.
-        tf.cond(tf.math.is_finite(self._loss_tracker.result()), update, restore)
+        tf.cond(
+            tf.math.is_finite(self._loss_tracker.result()),
+            lambda: self._update(gradients, variables, rates),
+            restore,
+        )
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def _update(self: Any, gradients: list[Any], variables: Any, rates: Any) -> None:
+        """Apply the gradients, and scale what moved where a weighting says so."""
+        targets = [v.value for v in variables]
+        slowed = [
+            (place, rate, tf.identity(targets[place]))
+            for place, rate in rates_of(self, rates)
+        ]
+        if variables:
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        for place, rate, before in slowed:
+            moved = targets[place] - before
+            variables[place].assign(before + tf.cast(rate, before.dtype) * moved)
 
     def _gradients_finite(self: Any, gradients: list[Any], variables: Any) -> Any:
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
