@@ -39,8 +39,10 @@ def mixed():
     sound = keras.Input((6,), name="tone")
     words = keras.Input((4,), dtype="int32", name="words")
     read = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(11, 5)(words))
+    # Its mean and variance are tensors, and no variables.
+    scaled = keras.layers.Normalization(mean=np.arange(6.0), variance=np.full(6, 4.0))
     hidden = keras.layers.Concatenate()(
-        [keras.layers.Dense(4, name="hidden")(sound), read]
+        [keras.layers.Dense(4, name="hidden")(scaled(sound)), read]
     )
     return keras.Model([sound, words], keras.layers.Dense(3, "softmax")(hidden))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from coloss.joint.steps.export_tensorflow import plain_constants
 from coloss.joint.steps.export_torch import dynamic_batch
 
 Structure = Any
@@ -106,7 +108,7 @@ def write(
         list(model.named_parameters())
     if format == "torch":
         options = {"dynamic_shapes": dynamic_batch(signature), **options}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _constants(model):
         # Exporters announce what will be deprecated in their own calls to torch, jax
         # and numpy; nobody who exports can do anything about it. What matters, whether
         # the file gives the right outputs, is compared afterwards.
@@ -119,6 +121,12 @@ def write(
             input_signature=signature,
             **options,
         )
+
+
+def _constants(model: keras.Model) -> AbstractContextManager[None]:
+    if keras.backend.backend() == "tensorflow":
+        return plain_constants(model)
+    return nullcontext()
 
 
 def _symbol(spec: keras.InputSpec) -> keras.KerasTensor:
