@@ -28,7 +28,6 @@ EVERYTHING = (
 )
 WEIGHED = {
     "drawn": {"weighting": "random_weights", "aggregator": "pcgrad"},
-    "noise": {"weighting": "ogmge"},
     "trained": {
         "objective": "main + helper + s*distill(helper >> main) - log(s)",
         "coefficients": {"s": coloss.Trainable(0.5)},
@@ -56,7 +55,7 @@ CASES = {
         "learning_rates": [0.01, 0.1],
         "seeds": [3, 1],
     },
-    # Random weights, orders and noise; a state; levels.
+    # Random weights and orders; a trained coefficient; a history of both.
     "weights": {
         "arms": {
             name: {"objective": "main + helper + distill(helper >> main)", **how}
