@@ -24,6 +24,7 @@ OBJECTIVES = {
     "a factor that moves": "mean(a)*b + a + 3*mean(b)*a",
     "a constant that moves": "2*mean(a)*3 + a + b",
     "terms": "a + b + match_logits(b >> a) + w*match_logits((b, c) >> a)",
+    "a loss that cancels": "w*(a - a + b) + a + 2*a*w + b",
     "detached": "a + b*stop(a) + w*(a + stop(b))",
 }
 

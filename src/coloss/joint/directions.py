@@ -88,7 +88,7 @@ class Parts:
                 for i, element in enumerate(elements)
                 if not element.reach.isdisjoint(block.owners)
             ]
-            if len(near) >= len(block.summands):
+            if not near or len(near) >= len(block.summands):
                 self.positions.append(block.summands)
                 self.tables.append(None)
                 continue
@@ -131,8 +131,8 @@ def _elements(
     found: list[_Element] = []
     alone: dict[tuple[int, frozenset[str]], _Element] = {}
     for atom, summands in users.items():
-        # What holds of all summands that have it holds of the atom.
-        reach = frozenset.intersection(*(frozenset(reached[k]) for k in summands))
+        # No less than the members that get a gradient from it.
+        reach = frozenset().union(*(reached[k] for k in summands))
         if atom in owners:
             reach &= {owners[atom]}
         if len(summands) > 1:
