@@ -60,7 +60,7 @@ def after(model, x=X, **options):
 def summand_by_summand(monkeypatch):
     """Return a function that takes a step with one pass backwards a summand."""
 
-    def plain(self, forms, weights, blocks, reached, owners):
+    def plain(self, forms, values, weights, blocks, reached, owners):
         self.positions = [block.summands for block in blocks]
         self.tables = [None] * len(blocks)
 

@@ -205,10 +205,8 @@ class Balance(keras.layers.Layer):
             return found
         total = 0.0
         for block, gramian in zip(self.blocks, gramians, strict=True):
-            spread = ops.convert_to_tensor(self.journal.selection(block))
-            total = total + ops.matmul(
-                ops.transpose(spread), ops.matmul(gramian, spread)
-            )
+            spread = ops.convert_to_tensor(self.journal.selection(block).T)
+            total = total + sandwiched(spread, gramian)
         weights, new = plan.weighting.update(
             self.weighting_state.read(), values, gramian=total
         )

@@ -63,7 +63,7 @@ class Balancing:
         rest = regular if penalty is None else regular + penalty
         if self.balance.combines:
             combined = Parts(weighed, rest, bool(self.model.losses))
-            self._hand_over(combined, forms, weights)
+            self._hand_over(combined, forms, values, weights)
         if level == "coefficient":
             return _valued(
                 plain, self._at_coefficients(forms, values, weights) + rest
@@ -71,12 +71,16 @@ class Balancing:
         return _valued(plain, _sum(weighed) + rest), parts
 
     def _hand_over(
-        self, parts: Parts, forms: list[Form], weights: Tensor | None
+        self,
+        parts: Parts,
+        forms: list[Form],
+        values: list[Tensor],
+        weights: Tensor | None,
     ) -> None:
         """Leave the summands for the train step, which combines their gradients."""
         owners = {atom: name for name, atom in self.batch.atoms.items()}
-        plan = self.balance.plan
-        parts.divide(forms, weights, self.balance.blocks, plan.reached, owners)
+        reached = self.balance.plan.reached
+        parts.divide(forms, values, weights, self.balance.blocks, reached, owners)
         self.model._handover.parts = parts
 
     def _regularizers(self) -> Tensor:

@@ -65,6 +65,7 @@ class Parts:
     def divide(
         self,
         forms: Sequence[Form],
+        values: Sequence[Tensor],
         weights: Tensor | None,
         blocks: Sequence[Block],
         reached: Sequence[Collection[str]],
@@ -74,12 +75,13 @@ class Parts:
 
         Args:
             forms: the K summands, before they are weighed.
+            values: theirs.
             weights: (K,) or None.
             blocks: where gradients are combined.
             reached: for each summand, the members that get a gradient from it.
             owners: the member of each supervised loss.
         """
-        elements = _elements(forms, reached, owners)
+        elements = _elements(forms, values, reached, owners)
         first = len(self.summands) + 1
         used: dict[int, int] = {}
         for block in blocks:
@@ -121,6 +123,7 @@ class _Element:
 
 def _elements(
     forms: Sequence[Form],
+    values: Sequence[Tensor],
     reached: Sequence[Collection[str]],
     owners: dict[Atom, str],
 ) -> list[_Element]:
@@ -147,8 +150,8 @@ def _elements(
         alone[place].parts.append((forms[summands[0]].terms[atom], atom.mean))
     for k, form in enumerate(forms):
         if form.moving:
-            own = _Element([(None, form.value())], frozenset(reached[k]), {k: 1.0})
-            found.append(own)
+            own = frozenset(reached[k])
+            found.append(_Element([(None, values[k])], own, {k: 1.0}))
     return found
 
 
@@ -157,8 +160,6 @@ def _tensor(
 ) -> Tensor:
     rows = [
         ops.stack([ops.convert_to_tensor(_fixed(f), dtype="float32") for f in row])
-        if row
-        else ops.zeros((0,), dtype="float32")
         for row in table
     ]
     found = ops.stack(rows)

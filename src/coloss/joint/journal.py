@@ -163,14 +163,13 @@ class Journal(Memory):
                 for n, v in zip(self._networks, means, strict=True)
             }
         for meeting in self._meetings(gone):
+            block = meeting.block
             if "weights" not in gone:
-                for k, weight in zip(
-                    meeting.block.summands, meeting.weights, strict=True
-                ):
-                    found[f"weight/{self._names[k]}/{meeting.block.name}"] = float(
-                        weight
-                    )
-            found[f"conflict/{meeting.block.name}"] = meeting.share
+                names = [
+                    f"weight/{self._names[k]}/{block.name}" for k in block.summands
+                ]
+                found |= zip(names, map(float, meeting.weights), strict=True)
+            found[f"conflict/{block.name}"] = meeting.share
         return found
 
     def conflicts(self) -> list[Conflict]:

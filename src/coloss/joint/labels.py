@@ -124,10 +124,10 @@ def row_losses(
         outside the mask are finite and carry no gradient.
     """
     rows = both(labels.rows, present)
-    # A copy: on TensorFlow Keras looks for logits behind a network's own output, and
-    # takes those of a softmax for those of a sigmoid.
-    safe = ops.copy(ops.cast(outputs, "float32"))
-    safe = replace_rows(safe, rows, 1.0)
+    safe = ops.cast(outputs, "float32")
+    # A tensor of its own: on TensorFlow Keras looks for logits behind a network's
+    # output, and takes those of a softmax for those of a sigmoid.
+    safe = ops.copy(safe) if rows is None else replace_rows(safe, rows, 1.0)
     values = loss(labels.values, safe)
     known = labels.known
     if len(values.shape) > 1 and known is not None and len(known.shape) > 1:

@@ -170,7 +170,7 @@ class _Population:
         self._kept: Any = None
         self._history: list[list[dict[str, float]]] = [[] for _ in self._runs]
         self._stopping = Stopping(training, len(self._runs))
-        self._watch = Watch(trial)
+        self._watch = Watch(trial, self._state)
 
     def _stacked(self, part: str) -> Any:
         """Return the rows of every seed, each array with an axis of seeds before."""
@@ -192,7 +192,6 @@ class _Population:
         for epoch in range(training.epochs):
             self._state, moved = programs.at_epoch(self._state, epoch)
             orders = programs.orders(self._seeds, epoch, rows)
-            self._watch.begin(self._state)
             self._state, logs = programs.train_epoch(
                 self._state, self._place, orders, self._rows["train"]
             )

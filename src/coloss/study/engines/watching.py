@@ -14,9 +14,10 @@ class Watch:
 
     Args:
         trial: the arm, compiled.
+        state: variables of all runs at their start, (runs, ...) each, in groups.
     """
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, trial: Trial, state: Any) -> None:
         """Find the variables among those that the runs carry."""
         trained, other = trial.groups[:2]
         balance, coefficients = trial.joint.helpers.balance, trial.joint.coefficients
@@ -33,21 +34,13 @@ class Watch:
             name: places[id(coefficients[name].raw)]
             for name in trial.joint.coefficient_layer.trained
         }
-        self._before: dict[str, np.ndarray] = {}
-
-    def begin(self, state: Any) -> None:
-        """Remember the sums before an epoch.
-
-        Args:
-            state: variables of all runs, (runs, ...) each, in groups.
-        """
         self._before = self._read(state)
 
     def entries(self, state: Any, runs: int) -> list[dict[str, float]]:
-        """Return what happened since `begin`, as entries of each run's history.
+        """Return what happened since the last call, as entries of each run's history.
 
         Args:
-            state: as for `begin`.
+            state: as at the start, now.
             runs: how many of them are asked for, from the first.
         """
         now = self._read(state)
@@ -61,10 +54,12 @@ class Watch:
                 after = {key: values[run] for key, values in now.items()}
                 own = self._journal.entries(before, after) | own
             found.append(own)
+        self._before = now
         return found
 
     def _read(self, state: Any) -> dict[str, np.ndarray]:
+        # Copies: an epoch's program is given the memory of the state before it.
         return {
-            key: np.asarray(state[group][index])
+            key: np.array(state[group][index])
             for key, (group, index) in self._sums.items()
         }
