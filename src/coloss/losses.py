@@ -13,13 +13,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from coloss.joint.batch import Batch
-from coloss.joint.forward import Forward
-from coloss.joint.labels import read_labels
-from coloss.joint.losses import MemberLoss, resolve_losses
+from coloss.joint.autodiff.replica_loss import replica_scaled
+from coloss.joint.explain.on_batch import CLIPPED, report_ascent
 from coloss.joint.members import check_names
-from coloss.joint.steps.replicas import replica_scaled
-from coloss.joint.verdict import CLIPPED, report_ascent
+from coloss.joint.outputs.forward import Forward
+from coloss.joint.supervision.labels import read_labels
+from coloss.joint.supervision.member_loss import MemberLoss, resolve_losses
+from coloss.joint.values.batch_values import Batch
 from coloss.objective import Expression, Objective, reach
 from coloss.objective.rows import evaluate
 from coloss.weighting.schedules import value_at

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coloss.joint.data import spell_out
-from coloss.joint.steps.flow import Flow
+from coloss.joint.explain.term_gradients import Flow
+from coloss.joint.inputs.per_member import spell_out
 from coloss.objective import reach
 from coloss.objective.expression import Name
 

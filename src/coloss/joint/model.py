@@ -8,26 +8,26 @@ from typing import Any
 
 import keras
 
-from coloss.joint import optimizers
-from coloss.joint.balance_checks import check_balance
-from coloss.joint.balance_plan import make_plan
-from coloss.joint.batch import Batch, fused_loss
-from coloss.joint.blocks import sharing
-from coloss.joint.coefficients import ByName, Coefficients, starting_values
-from coloss.joint.forward import Forward, Handover, run_members
-from coloss.joint.fusion import check_fuse, fused
-from coloss.joint.keeping import Keeping
-from coloss.joint.labels import route
+from coloss.joint.balance.checks import check_balance
+from coloss.joint.balance.parameter_groups import sharing
+from coloss.joint.balance.plan import make_plan
+from coloss.joint.compiled import Settings, resolve_settings
+from coloss.joint.compute_loss import Minimising
+from coloss.joint.explain.on_batch import explain_form, explain_model, report_ascent
+from coloss.joint.fit import Training
+from coloss.joint.inputs.missing_rows import Complete, both, replace_rows, rows_present
 from coloss.joint.members import FUSED, check_members, check_names
-from coloss.joint.minimising import Minimising
-from coloss.joint.missing import Complete, both, replace_rows, rows_present
-from coloss.joint.optimizers import ANY
-from coloss.joint.saving import shape_of
-from coloss.joint.settings import Settings, resolve_settings
+from coloss.joint.optimizers import resolve as optimizers
+from coloss.joint.optimizers.resolve import ANY
+from coloss.joint.outputs.forward import Forward, Handover, run_members
+from coloss.joint.outputs.fusion import check_fuse, fused
+from coloss.joint.saving.config import shape_of
+from coloss.joint.serialization import Keeping
 from coloss.joint.steps import Steps
-from coloss.joint.teaching import Helpers, Teaching
-from coloss.joint.training import Training
-from coloss.joint.verdict import explain_form, explain_model, report_ascent
+from coloss.joint.supervision.labels import route
+from coloss.joint.values.batch_values import Batch, fused_loss
+from coloss.joint.values.coefficients import ByName, Coefficients, starting_values
+from coloss.joint.values.transfer_terms import Helpers, Teaching
 from coloss.objective import Expression, Objective
 
 Tensor = Any

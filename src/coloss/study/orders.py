@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from coloss.joint.missing import Complete
+from coloss.joint.inputs.missing_rows import Complete
 
 
 def order(seed: int, epoch: int, rows: int) -> np.ndarray:

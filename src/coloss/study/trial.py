@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from coloss.data import Split
-from coloss.joint import JointModel, JointOptimizer, optimizer_parts
-from coloss.joint.missing import Complete
+from coloss.joint import JointModel, JointOptimizer
+from coloss.joint.inputs.missing_rows import Complete
+from coloss.joint.optimizers import inner
 from coloss.study import arms
 from coloss.study.arms import Arm, Run
 from coloss.transfer.projector import Projector
@@ -124,7 +125,7 @@ def own(arguments: Any) -> Any:
     several = isinstance(arguments, keras.optimizers.MultiOptimizer)
     if several and not isinstance(arguments, JointOptimizer):
         return arguments
-    return optimizer_parts.clone(arguments, arguments.name)
+    return inner.clone(arguments, arguments.name)
 
 
 def _alike(values: list[np.ndarray], others: list[np.ndarray] | None) -> bool:

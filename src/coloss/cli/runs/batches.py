@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from coloss.joint.missing import Complete
+from coloss.joint.inputs.missing_rows import Complete
 
 if TYPE_CHECKING:
     from coloss.cli.runs.streaming import Streamed

@@ -29,7 +29,7 @@ from coloss.data.readers import DataError
 from coloss.data.splitting import PARTS
 
 if TYPE_CHECKING:
-    from coloss.joint.missing import Complete
+    from coloss.joint.inputs.missing_rows import Complete
 
 PIECE = 4096
 """Rows that are predicted at once."""
@@ -98,7 +98,7 @@ class Streamed:
     @property
     def complete(self) -> Complete:
         """Members without a missing training row; labels are looked at in each step."""
-        from coloss.joint.missing import Complete
+        from coloss.joint.inputs.missing_rows import Complete
 
         train = self.parts == "train"
         return Complete(

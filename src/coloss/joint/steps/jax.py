@@ -8,9 +8,9 @@ import jax
 import keras
 from jax import numpy as jnp
 
-from coloss.joint.directions import Parts
-from coloss.joint.steps.balanced import balance_of, balanced, rates_of
-from coloss.joint.steps.state import watched
+from coloss.joint.balance.gradient_basis import Parts
+from coloss.joint.steps.combined import balance_of, balanced, rates_of
+from coloss.joint.steps.watched_variables import watched
 
 
 class Steps:
@@ -191,30 +191,3 @@ def finite(leaves: list[Any]) -> Any:
         return True
     # One array, one reduction: many small ones cost more than they read.
     return jnp.all(jnp.isfinite(jnp.concatenate([jnp.ravel(x) for x in floats])))
-
-
-def head_rows(function: Any, leaves: list[Any]) -> tuple[list[Any], Any, list[Any]]:
-    """Return several values, and the gradient of each at their arguments.
-
-    Args:
-        function: from a list of tensors to a list of scalars, and something else.
-        leaves: where to take it; their own history is left out.
-
-    Returns:
-        The scalars, what else the function returned, and a row of gradients each.
-    """
-    detached = [jax.lax.stop_gradient(leaf) for leaf in leaves]
-    values, pull_back, extra = jax.vjp(function, detached, has_aux=True)
-    rows = []
-    for chosen in range(len(values)):
-        unit = [
-            jnp.asarray(float(k == chosen), value.dtype)
-            for k, value in enumerate(values)
-        ]
-        rows.append([jax.lax.stop_gradient(row) for row in pull_back(unit)[0]])
-    return values, extra, rows
-
-
-def replica_scaled(loss: Any) -> Any:
-    """Return the loss as one replica's share; here there is one replica."""
-    return loss

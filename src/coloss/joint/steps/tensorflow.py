@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from coloss.joint.steps.balanced import balance_of, balanced, rates_of
-from coloss.joint.steps.replicas import refuse_replicas
-from coloss.joint.steps.state import moved_by_forward, watched
+from coloss.joint.autodiff.replica_loss import refuse_replicas
+from coloss.joint.steps.combined import balance_of, balanced, rates_of
+from coloss.joint.steps.watched_variables import moved_by_forward, watched
 
 
 class Steps:
@@ -108,30 +108,6 @@ def _pull(tape: Any, values: list[Any], targets: list[Any]) -> Any:
     return pull
 
 
-def head_rows(function: Any, leaves: list[Any]) -> tuple[list[Any], Any, list[Any]]:
-    """Return several values, and the gradient of each at their arguments.
-
-    Args:
-        function: from a list of tensors to a list of scalars, and something else.
-        leaves: where to take it; their own history is left out.
-
-    Returns:
-        The scalars, what else the function returned, and a row of gradients each.
-    """
-    detached = [tf.stop_gradient(leaf) for leaf in leaves]
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(detached)
-        values, extra = function(detached)
-    rows = [
-        [
-            tf.stop_gradient(row)
-            for row in tape.gradient(value, detached, unconnected_gradients="zero")
-        ]
-        for value in values
-    ]
-    return values, extra, rows
-
-
 def finite(gradients: list[Any]) -> Any:
     """Return whether every number of every gradient is finite."""
     if not gradients:
@@ -143,11 +119,3 @@ def finite(gradients: list[Any]) -> Any:
 def _rows(x: Any) -> Any:
     first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
     return tf.shape(first)[0]
-
-
-def replica_scaled(loss: Any) -> Any:
-    """Return the loss as one replica's share: TensorFlow sums over replicas."""
-    if not tf.distribute.has_strategy():
-        return loss
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return loss if replicas == 1 else loss / replicas

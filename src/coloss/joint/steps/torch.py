@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import torch
 
-from coloss.joint.steps.balanced import balance_of, balanced, rates_of
-from coloss.joint.steps.state import moved_by_forward, watched
+from coloss.joint.autodiff.torch import pull_back
+from coloss.joint.steps.combined import balance_of, balanced, rates_of
+from coloss.joint.steps.watched_variables import moved_by_forward, watched
 
 
 class Steps:
@@ -51,7 +52,7 @@ class Steps:
             values = (
                 [self.optimizer.scale_loss(loss)] if parts is None else parts.values
             )
-            pull = _pull(values, [variable.value for variable in variables])
+            pull = pull_back(values, [variable.value for variable in variables])
             gradients = balanced(balance, self, pull, parts, variables)
             rates = balance.rates()
         with torch.no_grad():
@@ -81,45 +82,6 @@ class Steps:
         return finite([gradients[i] for i in watched(self, variables)])
 
 
-def _pull(values: list[Any], targets: list[Any]) -> Any:
-    def pull(factors: Any, places: list[int]) -> list[Any]:
-        chosen = [k for k in factors if values[k].requires_grad]
-        wanted = [targets[place] for place in places]
-        found: Any = [None] * len(wanted)
-        if chosen and wanted:
-            found = torch.autograd.grad(
-                [values[k] for k in chosen],
-                wanted,
-                [torch.full_like(values[k], float(factors[k])) for k in chosen],
-                retain_graph=True,
-                allow_unused=True,
-            )
-        return [
-            torch.zeros_like(target) if gradient is None else gradient
-            for gradient, target in zip(found, wanted, strict=True)
-        ]
-
-    return pull
-
-
-def head_rows(function: Any, leaves: list[Any]) -> tuple[list[Any], Any, list[Any]]:
-    """Return several values, and the gradient of each at their arguments.
-
-    Args:
-        function: from a list of tensors to a list of scalars, and something else.
-        leaves: where to take it; their own history is left out.
-
-    Returns:
-        The scalars, what else the function returned, and a row of gradients each.
-    """
-    detached = [leaf.detach().requires_grad_(True) for leaf in leaves]
-    values, extra = function(detached)
-    pull = _pull(values, detached)
-    everywhere = list(range(len(detached)))
-    rows = [pull({k: 1.0}, everywhere) for k in range(len(values))]
-    return values, extra, [[row.detach() for row in each] for each in rows]
-
-
 def gradients_of(loss: Any, variables: list[Any]) -> list[Any]:
     """Return the gradient of each variable; 0 where the loss does not reach it."""
     if loss.requires_grad:
@@ -142,8 +104,3 @@ def finite(gradients: list[Any]) -> bool:
 def _rows(x: Any) -> int:
     first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
     return int(first.shape[0])
-
-
-def replica_scaled(loss: Any) -> Any:
-    """Return the loss as one replica's share; here there is one replica."""
-    return loss

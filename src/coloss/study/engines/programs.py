@@ -15,7 +15,7 @@ from jax import numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
-from coloss.joint.missing import Complete
+from coloss.joint.inputs.missing_rows import Complete
 from coloss.study.orders import order
 from coloss.study.settings import Training
 from coloss.study.trial import Trial

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from coloss.joint.missing import Complete
+from coloss.joint.inputs.missing_rows import Complete
 from coloss.study.arms import Run
 from coloss.study.engines.programs import Programs, first_form
 from coloss.study.engines.sequential import sequential

@@ -1,0 +1,81 @@
+"""Gradients of several values at once, on JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+Gradients = list[list[np.ndarray]]
+
+
+def head_rows(function: Any, leaves: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+    """Return several values, and the gradient of each at their arguments.
+
+    Args:
+        function: from a list of tensors to a list of scalars, and something else.
+        leaves: where to take it; their own history is left out.
+
+    Returns:
+        The scalars, what else the function returned, and a row of gradients each.
+    """
+    detached = [jax.lax.stop_gradient(leaf) for leaf in leaves]
+    values, pull_back, extra = jax.vjp(function, detached, has_aux=True)
+    rows = []
+    for chosen in range(len(values)):
+        unit = [
+            jax.numpy.asarray(float(k == chosen), value.dtype)
+            for k, value in enumerate(values)
+        ]
+        rows.append([jax.lax.stop_gradient(row) for row in pull_back(unit)[0]])
+    return values, extra, rows
+
+
+class ValuesAndGradients:
+    """Values of several scalars and their gradients, as one compiled program.
+
+    Args:
+        function: from a batch to scalars; reads variables.
+        variables: where gradients are taken.
+        others: the other variables that it may read, handed to the program at each
+            call, so that it sees their present values.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., list[Any]],
+        variables: Sequence[Any],
+        others: Sequence[Any],
+    ) -> None:
+        """Compile nothing yet."""
+        self._function, self._variables = function, list(variables)
+        self._others = list(others)
+        self._program = jax.jit(self._measure)
+
+    def __call__(self, batch: Sequence[Any]) -> tuple[list[float], Gradients]:
+        """Return each value on a batch, and its gradient at each variable."""
+        arrays = [variable.value for variable in self._variables]
+        others = [variable.value for variable in self._others]
+        values, gradients = self._program(arrays, others, list(batch))
+        return [float(v) for v in values], [
+            [np.asarray(part) for part in row] for row in gradients
+        ]
+
+    def _measure(self, arrays: Any, others: Any, batch: Any) -> Any:
+        rest = list(zip(self._others, others, strict=True))
+
+        def function(arrays: list[Any]) -> Any:
+            mapping = [*zip(self._variables, arrays, strict=True), *rest]
+            with keras.StatelessScope(state_mapping=mapping):
+                return jax.numpy.stack(self._function(*batch))
+
+        values, pull_back = jax.vjp(function, arrays)
+        return values, [pull_back(row)[0] for row in np.eye(len(values), dtype="f")]
+
+
+def replicas() -> int:
+    """Return the number of replicas that train in step: JAX sees one program."""
+    return 1

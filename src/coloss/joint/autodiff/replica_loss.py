@@ -1,0 +1,39 @@
+"""The loss of one replica of several."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coloss.joint.autodiff import replicas
+
+
+def replica_scaled(loss: Any) -> Any:
+    """Return the loss divided by the number of replicas that are in step.
+
+    TensorFlow's strategies add up the replicas' gradients; elsewhere, and on one
+    device, the loss is returned as it is.
+
+    Args:
+        loss: a scalar tensor.
+    """
+    number = replicas()
+    return loss if number == 1 else loss / number
+
+
+def refuse_replicas(model: Any) -> None:
+    """Refuse to weigh or combine in several replicas.
+
+    Args:
+        model: the joint model.
+
+    Raises:
+        ValueError: if it would see a part of each batch only.
+    """
+    helpers = getattr(model, "_helpers", None)
+    if helpers is None or helpers.balance.plan is None or replicas() == 1:
+        return
+    raise ValueError(
+        "`weighting` and `aggregator` need the whole batch; under a TensorFlow "
+        f"strategy each of the {replicas()} replicas sees a part of it and would go "
+        "its own way. Train on one device, or on JAX with keras.distribution."
+    )

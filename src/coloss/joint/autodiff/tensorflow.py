@@ -1,0 +1,71 @@
+"""Gradients of several values at once, on TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Gradients = list[list[np.ndarray]]
+
+
+def head_rows(function: Any, leaves: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+    """Return several values, and the gradient of each at their arguments.
+
+    Args:
+        function: from a list of tensors to a list of scalars, and something else.
+        leaves: where to take it; their own history is left out.
+
+    Returns:
+        The scalars, what else the function returned, and a row of gradients each.
+    """
+    detached = [tf.stop_gradient(leaf) for leaf in leaves]
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(detached)
+        values, extra = function(detached)
+    rows = [
+        [
+            tf.stop_gradient(row)
+            for row in tape.gradient(value, detached, unconnected_gradients="zero")
+        ]
+        for value in values
+    ]
+    return values, extra, rows
+
+
+class ValuesAndGradients:
+    """Values of several scalars and their gradients.
+
+    Args:
+        function: from a batch to scalars; reads variables.
+        variables: where gradients are taken.
+        others: the other variables; not needed on this backend.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., list[Any]],
+        variables: Sequence[Any],
+        others: Sequence[Any],
+    ) -> None:
+        """Store the parts."""
+        del others  # Read where they are.
+        self._function, self._variables = function, list(variables)
+
+    def __call__(self, batch: Sequence[Any]) -> tuple[list[float], Gradients]:
+        """Return each value on a batch, and its gradient at each variable."""
+        places = [variable.value for variable in self._variables]
+        with tf.GradientTape(persistent=True) as tape:
+            results = self._function(*batch)
+        found = []
+        for result in results:
+            parts = tape.gradient(result, places, unconnected_gradients="zero")
+            found.append([tf.convert_to_tensor(part).numpy() for part in parts])
+        return [float(result) for result in results], found
+
+
+def replicas() -> int:
+    """Return the number of replicas that train in step: 1 outside of a strategy."""
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)

@@ -1,0 +1,98 @@
+"""Gradients of several values at once, on PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+Gradients = list[list[np.ndarray]]
+
+
+def pull_back(values: list[Any], targets: list[Any]) -> Any:
+    """Return the map from factors of values, by position, to gradients at targets."""
+
+    def pull(factors: Any, places: list[int]) -> list[Any]:
+        chosen = [k for k in factors if values[k].requires_grad]
+        wanted = [targets[place] for place in places]
+        found: Any = [None] * len(wanted)
+        if chosen and wanted:
+            found = torch.autograd.grad(
+                [values[k] for k in chosen],
+                wanted,
+                [torch.full_like(values[k], float(factors[k])) for k in chosen],
+                retain_graph=True,
+                allow_unused=True,
+            )
+        return [
+            torch.zeros_like(target) if gradient is None else gradient
+            for gradient, target in zip(found, wanted, strict=True)
+        ]
+
+    return pull
+
+
+def head_rows(function: Any, leaves: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+    """Return several values, and the gradient of each at their arguments.
+
+    Args:
+        function: from a list of tensors to a list of scalars, and something else.
+        leaves: where to take it; their own history is left out.
+
+    Returns:
+        The scalars, what else the function returned, and a row of gradients each.
+    """
+    detached = [leaf.detach().requires_grad_(True) for leaf in leaves]
+    values, extra = function(detached)
+    pull = pull_back(values, detached)
+    everywhere = list(range(len(detached)))
+    rows = [pull({k: 1.0}, everywhere) for k in range(len(values))]
+    return values, extra, [[row.detach() for row in each] for each in rows]
+
+
+class ValuesAndGradients:
+    """Values of several scalars and their gradients.
+
+    Args:
+        function: from a batch to scalars; reads variables.
+        variables: where gradients are taken.
+        others: the other variables; not needed on this backend.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., list[Any]],
+        variables: Sequence[Any],
+        others: Sequence[Any],
+    ) -> None:
+        """Store the parts."""
+        del others  # Read where they are.
+        self._function, self._variables = function, list(variables)
+
+    def __call__(self, batch: Sequence[Any]) -> tuple[list[float], Gradients]:
+        """Return each value on a batch, and its gradient at each variable."""
+        places = [variable.value for variable in self._variables]
+        results, found = self._function(*batch), []
+        for result in results:
+            if not result.requires_grad:
+                found.append([np.zeros(tuple(place.shape)) for place in places])
+                continue
+            parts = torch.autograd.grad(
+                result, places, retain_graph=True, allow_unused=True
+            )
+            found.append(
+                [
+                    np.zeros(tuple(place.shape))
+                    if part is None
+                    else part.detach().cpu().numpy()
+                    for part, place in zip(parts, places, strict=True)
+                ]
+            )
+        return [float(result.detach()) for result in results], found
+
+
+def replicas() -> int:
+    """Return the number of replicas that train in step: here there is one."""
+    return 1

@@ -1,0 +1,1 @@
+"""Summands of an objective, weighed and combined."""

@@ -1,0 +1,315 @@
+"""One training step's loss under a weighting or an aggregator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import keras
+from keras import ops
+from keras.src.backend import get_keras_mask, set_keras_mask
+
+from coloss.joint.autodiff import head_rows
+from coloss.joint.balance.gradient_basis import Parts
+from coloss.joint.balance.gramian import gramian_of, mixed
+from coloss.joint.outputs.forward import Forward
+from coloss.joint.outputs.logits import Responses
+from coloss.joint.values.batch_values import Batch
+from coloss.objective.rows import Atom, Form, evaluate
+
+Tensor = Any
+Logged = dict[str, tuple[Tensor, Tensor]]
+
+
+class Balancing:
+    """Evaluates an objective on one batch, weighed and combined.
+
+    Args:
+        model: the joint model.
+        batch: what the objective's names mean.
+        labels: (y, sample_weight), of which a batch is made anew.
+    """
+
+    def __init__(self, model: Any, batch: Batch, labels: tuple[Any, Any]) -> None:
+        """Store the parts; nothing is computed before it is asked for."""
+        self.model, self.batch, self._labels = model, batch, labels
+        self.settings = model._compiled()
+        self.balance = model._helpers.balance
+        self.size = batch.forward.size
+
+    def total(self, training: bool) -> tuple[Tensor, Logged]:
+        """Return the loss, and the parts for the history.
+
+        Its value is the objective's. Its gradient is that of the weighted and
+        combined objective, except where the train step combines gradients itself:
+        then the summands are left for it in the model's handover.
+
+        Args:
+            training: whether this is a training step.
+        """
+        regular = self._regularizers()
+        level = self.balance.level if training else None
+        if level == "output":
+            return self._at_outputs(regular)
+        forms, values, parts = self._values(self.batch)
+        plain = _sum(values) + regular
+        if not training:
+            if self.balance.plan.validates:
+                self.balance.validate(self._scores())
+            return plain, parts
+        weights, penalty = self._weights(values)
+        weighed = _weighed(values, weights)
+        rest = regular if penalty is None else regular + penalty
+        if self.balance.combines:
+            combined = Parts(weighed, rest, bool(self.model.losses))
+            self._hand_over(combined, forms, values, weights)
+        if level == "coefficient":
+            return _valued(
+                plain, self._at_coefficients(forms, values, weights) + rest
+            ), parts
+        return _valued(plain, _sum(weighed) + rest), parts
+
+    def _hand_over(
+        self,
+        parts: Parts,
+        forms: list[Form],
+        values: list[Tensor],
+        weights: Tensor | None,
+    ) -> None:
+        """Leave the summands for the train step, which combines their gradients."""
+        owners = {atom: name for name, atom in self.batch.atoms.items()}
+        reached = self.balance.plan.reached
+        parts.divide(forms, values, weights, self.balance.blocks, reached, owners)
+        self.model._handover.parts = parts
+
+    def _regularizers(self) -> Tensor:
+        total = ops.zeros((), dtype="float32")
+        for regularizer in self.model.losses:
+            total = total + ops.sum(ops.cast(regularizer, "float32"))
+        return total
+
+    def _values(self, batch: Batch) -> tuple[list[Form], list[Tensor], Logged]:
+        """Return the summands, their values, and the parts for the history."""
+        forms = [evaluate(one, batch) for one, _ in self.settings.summands]
+        values = [form.value() for form in forms]
+        names = [name for _, name in self.settings.summands]
+        parts: Logged = {n: (v, self.size) for n, v in zip(names, values, strict=True)}
+        parts |= member_means(self.settings, batch, self.size)
+        return forms, values, parts
+
+    def _weights(self, values: list[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+        """Take one step of the weighting."""
+        plan = self.balance.plan
+        scores = self._scores() if plan.kind == "network" else None
+        return self.balance.weigh(
+            _detached(values), scores, self.model._helpers.windows.epoch
+        )
+
+    def _scores(self) -> tuple[Tensor, Tensor]:
+        """Return what a weighting of networks reads: (M,) numbers and (M,) rows."""
+        plan = self.balance.plan
+        reads, batch = plan.weighting.reads, self.batch
+        responses = Responses(batch.forward.outputs, batch.losses, batch.members)
+        found = []
+        for name in plan.networks:
+            if batch.labels(name) is None:
+                found.append((ops.zeros(()), ops.zeros(())))
+            elif reads == "loss":
+                atom = batch.atom(name)
+                count = ops.cast(self.size, "float32")
+                if atom.mask is not None:
+                    count = ops.sum(ops.cast(atom.mask, "float32"))
+                found.append((atom.mean, count))
+            else:
+                found.append(_true_class(batch, responses, name, reads))
+        numbers = ops.stack([ops.cast(n, "float32") for n, _ in found])
+        rows = ops.stack([ops.cast(r, "float32") for _, r in found])
+        return ops.stop_gradient(numbers), ops.stop_gradient(rows)
+
+    # --- coefficients ------------------------------------------------------------
+
+    def _at_coefficients(
+        self, forms: list[Form], values: list[Tensor], weights: Tensor | None
+    ) -> Tensor:
+        """Return a sum of the members' losses with combined coefficients.
+
+        Of an objective that adds up losses, the summands' gradients at a member are
+        one direction, grad L, times the coefficients c: their Gramian is c c^T, up to
+        the square of its length.
+        """
+        if weights is not None:
+            forms = [form.scaled(weights[k]) for k, form in enumerate(forms)]
+        blocks = {block.owners[0]: block for block in self.balance.blocks}
+        table, gramians = {}, []
+        for member, block in blocks.items():
+            atom = self.batch.atom(member)
+            factors = [forms[k].terms.get(atom, 0.0) for k in block.summands]
+            table[member] = ops.stack(
+                [ops.convert_to_tensor(factor, dtype="float32") for factor in factors]
+            )
+            own = ops.expand_dims(ops.stop_gradient(table[member]), -1)
+            lone = len(factors) < 2
+            gramians.append(None if lone else ops.matmul(own, ops.transpose(own)))
+        combined = self.balance.aggregate(gramians, _detached(values))
+        trained = weights is not None or self.model._coefficients.trainable_variables
+        total = ops.zeros((), dtype="float32")
+        for (member, factors), own in zip(table.items(), combined, strict=True):
+            loss = self.batch.atom(member).mean
+            fixed = ops.stop_gradient(factors)
+            both = ops.sum(fixed) if own is None else ops.sum(fixed * own)
+            total = total + both * loss
+            if trained:  # They move as in the plain objective.
+                total = total + ops.sum(factors) * ops.stop_gradient(loss)
+        return total
+
+    # --- outputs -----------------------------------------------------------------
+
+    def _at_outputs(self, regular: Tensor) -> tuple[Tensor, Logged]:
+        """Return the loss whose gradient is combined at the members' outputs.
+
+        A summand's gradient at what terms read of a member, its outputs and layers,
+        costs no pass through the network. These are combined, and one pass takes the
+        result through each network.
+        """
+        keys, leaves = _leaves(self.batch.forward)
+        leaves = [_wide(leaf) for leaf in leaves]
+
+        def head(moved: list[Tensor]) -> tuple[list[Tensor], Any]:
+            forward = _with_leaves(self.batch.forward, keys, moved)
+            batch = self.model.batch_of(forward, *self._labels, training=True)
+            return self._values(batch)[1:]
+
+        values, parts, rows = head_rows(head, leaves)
+        weights, penalty = self._weights(values)
+        cotangents, gramians = [], []
+        for block in self.balance.blocks:
+            own = [i for i, (member, _) in enumerate(keys) if member == block.owners[0]]
+            found = [
+                [_scaled(rows[k][i], weights, k) for i in own] for k in block.summands
+            ]
+            cotangents.append((own, found))
+            gramians.append(gramian_of(found) if len(found) > 1 else None)
+        combined = self.balance.aggregate(gramians, _detached(values))
+        surrogate = ops.zeros((), dtype="float32")
+        for (own, found), weight in zip(cotangents, combined, strict=True):
+            ones = ops.ones((len(found),), dtype="float32")
+            for i, part in zip(
+                own, mixed(found, ones if weight is None else weight), strict=True
+            ):
+                pull = ops.stop_gradient(ops.cast(part, "float32"))
+                surrogate = surrogate + ops.sum(pull * ops.cast(leaves[i], "float32"))
+        plain = _sum(values) + regular
+        # Projectors and trained coefficients move as in the plain objective.
+        moved = _sum(_weighed(values, weights)) + surrogate + regular
+        if penalty is not None:
+            moved = moved + penalty
+        return _valued(plain, moved), parts
+
+
+def member_means(
+    settings: Any, batch: Any, size: Tensor
+) -> Mapping[str, tuple[Tensor, Tensor]]:
+    """Return each member's own mean loss and the rows that it is a mean of.
+
+    Args:
+        settings: the resolved arguments of `compile`.
+        batch: what names mean on it.
+        size: its rows.
+    """
+    return {
+        f"{member}_loss": _mean_and_rows(batch.atom(member), size)
+        for member in settings.losses
+        if batch.labels(member) is not None
+    }
+
+
+def _mean_and_rows(atom: Atom, size: Tensor) -> tuple[Tensor, Tensor]:
+    if atom.mask is None:
+        return atom.mean, size
+    return atom.mean, ops.sum(ops.cast(atom.mask, "float32"))
+
+
+def _true_class(
+    batch: Batch, responses: Responses, name: str, reads: str
+) -> tuple[Tensor, Tensor]:
+    """Return the mean probability of the true class, or its surprise, and the rows."""
+    classes = batch.classes(name)
+    if classes is None:
+        return ops.zeros(()), ops.zeros(())
+    known = classes >= 0
+    present = batch.forward.present.get(name)
+    if present is not None:
+        known = ops.logical_and(known, present)
+    logs = ops.log_softmax(responses.logits(name, None), axis=-1)
+    true = ops.one_hot(ops.maximum(classes, 0), logs.shape[-1], dtype="float32")
+    log = ops.sum(logs * true, axis=-1)
+    number = ops.exp(log) if reads == "probability" else -log
+    counted = ops.cast(known, "float32")
+    rows = ops.sum(counted)
+    total = ops.sum(ops.where(known, number, ops.zeros_like(number)))
+    return total / ops.maximum(rows, 1.0), rows
+
+
+def _leaves(forward: Forward) -> tuple[list[tuple[str, Any]], list[Tensor]]:
+    """Return what terms read of the members: outputs, and layers with their path."""
+    found: list[tuple[tuple[str, Any], Tensor]] = [
+        ((name, None), output) for name, output in forward.outputs.items()
+    ]
+    found += [
+        ((name, path), value)
+        for (name, path), value in forward.taps.items()
+        if hasattr(value, "shape")
+    ]
+    return [key for key, _ in found], [value for _, value in found]
+
+
+def _wide(leaf: Tensor) -> Tensor:
+    """Return a tensor in float32 where a small gradient would not fit its type."""
+    narrow = keras.backend.standardize_dtype(leaf.dtype) in ("float16", "bfloat16")
+    return ops.cast(leaf, "float32") if narrow else leaf
+
+
+def _with_leaves(
+    forward: Forward, keys: list[tuple[str, Any]], leaves: list[Tensor]
+) -> Forward:
+    """Return a forward pass with other tensors in the places of `_leaves`."""
+    outputs, taps = dict(forward.outputs), dict(forward.taps)
+    for (name, path), leaf in zip(keys, leaves, strict=True):
+        before = outputs[name] if path is None else taps[name, path]
+        mask = get_keras_mask(before)
+        if mask is not None:
+            set_keras_mask(leaf, mask)
+        if path is None:
+            outputs[name] = leaf
+        else:
+            taps[name, path] = leaf
+    return replace(forward, outputs=outputs, taps=taps)
+
+
+def _sum(values: list[Tensor]) -> Tensor:
+    total: Any = 0.0
+    for value in values:
+        total = total + value
+    return total
+
+
+def _detached(values: list[Tensor]) -> Tensor:
+    return ops.stop_gradient(ops.stack(values))
+
+
+def _weighed(values: list[Tensor], weights: Tensor | None) -> list[Tensor]:
+    if weights is None:
+        return values
+    return [value * weights[k] for k, value in enumerate(values)]
+
+
+def _scaled(row: Tensor, weights: Tensor | None, k: int) -> Tensor:
+    if weights is None:
+        return row
+    return row * ops.cast(ops.stop_gradient(weights[k]), row.dtype)
+
+
+def _valued(value: Tensor, moved: Tensor) -> Tensor:
+    """Return a tensor of one value with the gradient of another."""
+    return moved + ops.stop_gradient(value - moved)

@@ -1,0 +1,340 @@
+"""What `compile(weighting=, aggregator=)` means for an objective; what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from coloss import aggregation
+from coloss.aggregation import LEVELS
+from coloss.joint.balance.parameter_groups import Block, blocks_of, sharing
+from coloss.joint.members import is_frozen
+from coloss.joint.supervision.member_loss import CLASSES, REGRESSION
+from coloss.joint.values.term_schedule import OPTIONS
+from coloss.objective import Objective, reach
+from coloss.objective.derivative import linear
+from coloss.objective.errors import nearest
+from coloss.objective.expression import Expression
+from coloss.weighting import methods
+from coloss.weighting.base import Summand
+from coloss.weighting.signs import ANY, Range, coefficient_range, range_of
+
+if TYPE_CHECKING:
+    from coloss.joint.compiled import Settings
+
+_SIGNED_LOSSES = ("CosineSimilarity", "Poisson")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A weighting and an aggregator, resolved against an objective.
+
+    Attributes:
+        weighting: or None.
+        aggregator: or None.
+        level: what the user asked for; None: the aggregator's own.
+        names: the summands, as in the history.
+        kinds: of the summands, as in `Summand`.
+        reached: the trained members that get a gradient from each summand.
+        read: the members that each summand reads in any way.
+        networks: the members whose updates a weighting of networks scales.
+        linear: whether every summand is a combination of members' losses.
+    """
+
+    weighting: Any
+    aggregator: Any
+    level: str | None
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    reached: tuple[frozenset[str], ...]
+    read: tuple[frozenset[str], ...]
+    networks: tuple[str, ...]
+    linear: bool
+
+    @property
+    def kind(self) -> str | None:
+        """What the weighting weighs: "loss", "network", "gradient"; None: nothing."""
+        return None if self.weighting is None else self.weighting.kind
+
+    @property
+    def whole(self) -> bool:
+        """Whether a weighting reads the gradients at all variables together."""
+        return self.kind == "gradient" and bool(self.weighting.init(1))
+
+    @property
+    def validates(self) -> bool:
+        """Whether the weighting reads validation rows."""
+        return bool(getattr(self.weighting, "validates", False))
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether the weighting must know the epoch."""
+        return self.weighting is not None and self.weighting.by_epoch
+
+    @property
+    def draws(self) -> bool:
+        """Whether random numbers are drawn."""
+        noise = getattr(self.weighting, "noise", False)
+        return bool(
+            noise
+            or getattr(self.weighting, "draws", False)
+            or getattr(self.aggregator, "draws", False)
+        )
+
+    def combines(self, level: str | None) -> bool:
+        """Whether the train step takes the gradients of summands apart.
+
+        Args:
+            level: from `level_for`.
+        """
+        return self.kind == "gradient" or level == "parameter"
+
+    def blocks(self, members: Mapping[str, keras.Model]) -> list[Block]:
+        """Return where gradients are combined.
+
+        Args:
+            members: networks by name, built.
+
+        Raises:
+            ValueError: if members share layers in a way that the level cannot see,
+                or no two summands meet anywhere.
+        """
+        level = self.level_for(sharing(members))
+        if level is None and self.kind != "gradient":
+            return []
+        apart = level not in ("coefficient", "output")
+        found = blocks_of(members, self.reached, apart)
+        self.check_blocks(found)
+        return found
+
+    def alone(self, summand: int, block: Block) -> bool:
+        """Whether a summand reads and trains one network alone: the block's."""
+        return self.read[summand] == frozenset(block.owners)
+
+    def level_for(self, shared: Sequence[str] | None) -> str | None:
+        """Return the level at which gradients are combined.
+
+        An aggregator that reads no gradient is satisfied by the coefficients, where
+        the objective is a combination of losses, else by outputs.
+
+        Args:
+            shared: members that share layers; None: nobody does.
+
+        Raises:
+            ValueError: if the level that was asked for cannot see these layers.
+        """
+        if self.aggregator is None:
+            return None
+        if self.level is None:
+            level = self.aggregator.level
+            if shared is None:
+                return "output" if level == "coefficient" and not self.linear else level
+            return "parameter"
+        if shared is not None and self.level != "parameter":
+            raise ValueError(
+                f"members {' and '.join(map(repr, shared))} share layers, where their "
+                f"gradients meet; aggregation_level={self.level!r} does not see that. "
+                'Use "parameter".'
+            )
+        return self.level
+
+    def notes(self) -> list[str]:
+        """Return, in words, what the factors of the objective do not show."""
+        found = []
+        name = type(self.weighting).__name__
+        if self.kind == "network":
+            networks = " and ".join(self.networks)
+            found.append(f"{name} scales the updates of {networks} in each step")
+        elif self.weighting is not None:
+            found.append(f"{name} weighs the {len(self.names)} summands in each step")
+        if self.aggregator is not None:
+            where = "" if self.level is None else f", at level {self.level!r}"
+            found.append(
+                f"{type(self.aggregator).__name__} combines the gradients of the "
+                f"summands inside each network{where}"
+            )
+        return found
+
+    def aggregator_of(self, block: Block) -> Any:
+        """Return the aggregator for a block's summands.
+
+        None where its gradients are added: one summand is alone, or the summand that
+        leads does not reach it.
+        """
+        if self.aggregator is None or len(block.summands) < 2:
+            return None
+        names = [self.names[k] for k in block.summands]
+        primary = getattr(self.aggregator, "primary", None)
+        if primary is None:
+            return self.aggregator.bind(names)
+        leading = self.names[primary] if isinstance(primary, int) else primary
+        if leading not in names:
+            return None
+        return replace(self.aggregator, primary=leading).bind(names)
+
+    def check_blocks(self, blocks: Sequence[Block]) -> None:
+        """Refuse to combine where no two summands meet.
+
+        Raises:
+            ValueError: if every network is reached by one summand at most.
+        """
+        if any(len(block.summands) > 1 for block in blocks) or self.whole:
+            return
+        name = type(self.aggregator or self.weighting).__name__
+        raise ValueError(
+            f"{name} combines the gradients that meet in one network, but no network "
+            "gets a gradient from two summands: it would change nothing. Networks that "
+            "share no layers conflict only where a transfer term meets a loss."
+        )
+
+
+def make_plan(
+    weighting: Any,
+    aggregator: Any,
+    level: str | None,
+    settings: Settings,
+    members: Mapping[str, keras.Model],
+    coefficients: Mapping[str, Any],
+) -> Plan | None:
+    """Resolve and check the arguments of `compile`.
+
+    Args:
+        weighting: a method, its short name, or None.
+        aggregator: a method, its short name, or None.
+        level: where gradients are combined; None: the aggregator's own choice.
+        settings: the other arguments, resolved.
+        members: networks by name.
+        coefficients: as given to `compile`.
+
+    Returns:
+        None where neither is asked for.
+
+    Raises:
+        ValueError: for what cannot work, with the reason.
+        TypeError: for a method that is none.
+    """
+    weigher = methods.resolve(weighting)
+    combiner = None if aggregator is None else aggregation.get(aggregator)
+    if level is not None and combiner is None:
+        raise ValueError(
+            f"`aggregation_level` is {level!r}, but there is no aggregator."
+        )
+    if weigher is None and combiner is None:
+        return None
+    expressions = [expression for expression, _ in settings.summands]
+    trained = {n for n, m in members.items() if not is_frozen(m)}
+    plan = Plan(
+        weigher,
+        combiner,
+        level,
+        names=tuple(name for _, name in settings.summands),
+        kinds=tuple(_kind(one, settings) for one in expressions),
+        reached=tuple(reach.learners(one) & trained for one in expressions),
+        read=tuple(_read(one) for one in expressions),
+        networks=tuple(n for n in members if n in trained and n in settings.losses),
+        linear=_is_linear(settings.objective),
+    )
+    _check(plan, settings, coefficients)
+    if all(member.built for member in members.values()):
+        # Of others it is known when they are built, before the first step.
+        for block in plan.blocks(members):
+            plan.aggregator_of(block)
+    return plan
+
+
+def _check(plan: Plan, settings: Settings, coefficients: Mapping[str, Any]) -> None:
+    found = plan.weighting or plan.aggregator
+    name = type(found).__name__
+    if plan.kind != "network" and len(plan.names) < 2:
+        raise ValueError(
+            f"{name} weighs summands against each other, but the objective "
+            f"`{settings.objective}` has one only. Summands are what its top-level + "
+            "and - join."
+        )
+    if plan.kind == "gradient" and plan.aggregator is not None:
+        raise ValueError(
+            f"{name} and {type(plan.aggregator).__name__} both decide how gradients "
+            "are combined; give one of them."
+        )
+    if plan.kind == "network":
+        _check_networks(plan, settings)
+    elif plan.weighting is not None:
+        plan.weighting.check(_summands(plan, settings, coefficients))
+    if plan.aggregator is not None:
+        plan.aggregator.check(plan.names)
+    if plan.level is not None and plan.level not in LEVELS:
+        raise ValueError(
+            f"`aggregation_level` must be one of {', '.join(LEVELS)} or None; found "
+            f"{plan.level!r}{nearest(str(plan.level), LEVELS)}."
+        )
+    if plan.level == "coefficient" and not plan.linear:
+        raise ValueError(
+            'aggregation_level="coefficient" needs an objective that adds up losses; '
+            f"`{settings.objective}` has transfer terms or nonlinear parts, whose "
+            'gradients have directions of their own. Use "output" or "parameter".'
+        )
+
+
+def _check_networks(plan: Plan, settings: Settings) -> None:
+    name = type(plan.weighting).__name__
+    if len(plan.networks) < 2:
+        raise ValueError(
+            f"{name} balances networks against each other; found "
+            f"{len(plan.networks)} trained network with a loss."
+        )
+    if plan.weighting.reads == "loss":
+        return
+    for member in plan.networks:
+        if settings.losses[member].kind not in CLASSES:
+            raise ValueError(
+                f"{name} reads the probability of the true class, and {member!r} is no "
+                "classifier. GradientBlending balances networks of any loss."
+            )
+
+
+def _summands(
+    plan: Plan, settings: Settings, coefficients: Mapping[str, Any]
+) -> list[Summand]:
+    ranges = {name: coefficient_range(value) for name, value in coefficients.items()}
+    losses = {name: _loss_range(loss) for name, loss in settings.losses.items()}
+    return [
+        Summand(
+            text=text,
+            lowest=range_of(expression, ranges, losses)[0],
+            kind=kind,
+            windowed=any(
+                key in OPTIONS
+                for term in reach.transfer_calls(expression)
+                for key, _ in term.options
+            ),
+        )
+        for (expression, text), kind in zip(settings.summands, plan.kinds, strict=True)
+    ]
+
+
+def _loss_range(loss: Any) -> Range:
+    owner = type(getattr(loss.rows, "__self__", None)).__name__
+    return ANY if owner in _SIGNED_LOSSES else (0.0, float("inf"))
+
+
+def _kind(expression: Expression, settings: Settings) -> str:
+    kinds = {
+        "regression" if settings.losses[name].kind == REGRESSION else "classification"
+        for name in reach.losses(expression)
+        if settings.losses[name].kind in (*CLASSES, REGRESSION)
+    }
+    return kinds.pop() if len(kinds) == 1 else "mixed"
+
+
+def _read(expression: Expression) -> frozenset[str]:
+    ports = {port.member for port in reach.ports(expression)}
+    return reach.losses(expression) | ports
+
+
+def _is_linear(objective: Objective) -> bool:
+    if reach.transfer_calls(objective.expression):
+        return False
+    return not linear(objective.expression).nonlinear

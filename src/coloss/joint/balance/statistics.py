@@ -1,0 +1,220 @@
+"""What weights and gradients did: running sums, read once an epoch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from coloss import aggregation
+from coloss.joint.balance.parameter_groups import Block
+from coloss.joint.balance.plan import Plan
+from coloss.joint.balance.state_arrays import Memory
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Two summands whose gradients point apart, at one member.
+
+    Attributes:
+        member: where (`a+b` for what both share).
+        first: a summand, as in the history.
+        second: another one.
+        share: of the steps so far in which their cosine was negative.
+        cosine: its mean over the steps.
+    """
+
+    member: str
+    first: str
+    second: str
+    share: float
+    cosine: float
+
+
+@dataclass(frozen=True)
+class _Meeting:
+    """Means over steps of k summands that meet in a block.
+
+    Attributes:
+        block: where.
+        weights: (k,).
+        cosines: (k, k).
+        opposed: (k, k) shares of the steps in which a cosine was negative.
+        share: of the steps in which any was.
+    """
+
+    block: Block
+    weights: np.ndarray
+    cosines: np.ndarray
+    opposed: np.ndarray
+    share: float
+
+
+class Journal(Memory):
+    """Sums over all steps since `compile`.
+
+    Args:
+        plan: what weighs and combines.
+        blocks: where gradients are combined.
+    """
+
+    def __init__(self, plan: Plan, blocks: Sequence[Block]) -> None:
+        """Create what the plan fills."""
+        self._count = len(plan.names)
+        self._names = plan.names
+        self._networks = plan.networks if plan.kind == "network" else ()
+        self._blocks = tuple(blocks)
+        arrays: dict[str, np.ndarray] = {"steps": np.zeros((), "float32")}
+        if plan.kind == "loss" or plan.whole:
+            arrays["weights"] = np.zeros(self._count, "float32")
+        if self._networks:
+            arrays["rates"] = np.ones(len(self._networks), "float32")
+            arrays["rate_sums"] = np.zeros(len(self._networks), "float32")
+        if plan.validates:
+            arrays["gate"] = np.ones((), "float32")
+        if self._blocks:
+            # All of them in one: each variable costs every step an operation.
+            size = 1 + sum(_size(block) for block in self._blocks)
+            arrays["blocks"] = np.zeros(size, "float32")
+        super().__init__("journal", arrays)
+
+    # --- within a step -----------------------------------------------------------
+
+    def _add(self, key: str, value: Any) -> None:
+        variable = self.variable(key)
+        variable.assign(ops.convert_to_tensor(variable) + ops.stop_gradient(value))
+
+    def note_weights(self, weights: Tensor) -> None:
+        """Take in the (K,) weights of a step."""
+        self._add("weights", weights)
+        self._add("steps", ops.ones((), dtype="float32"))
+
+    def note_rates(self, rates: Tensor) -> None:
+        """Take in the (M,) multipliers of a step, and keep them for its update."""
+        self.variable("rates").assign(ops.stop_gradient(rates))
+        self._add("rate_sums", rates)
+        self._add("steps", ops.ones((), dtype="float32"))
+
+    def note_blocks(
+        self, gramians: Sequence[Tensor | None], weights: Sequence[Tensor | None]
+    ) -> None:
+        """Take in each block's Gramian and weights; None: a lone summand."""
+        parts = [ops.ones((1,), dtype="float32")]
+        for block, gramian, weight in zip(self._blocks, gramians, weights, strict=True):
+            count = len(block.summands)
+            if count < 2:
+                continue
+            if weight is None:
+                parts.append(ops.ones((count,), dtype="float32"))
+            else:
+                parts.append(ops.cast(weight, "float32"))
+            cosines, _ = aggregation.conflicts(gramian)
+            against = ops.cast(cosines < 0, "float32")
+            parts += [ops.reshape(cosines, (-1,)), ops.reshape(against, (-1,))]
+            parts.append(ops.reshape(ops.max(against), (1,)))
+        self._add("blocks", ops.concatenate(parts))
+
+    def selection(self, block: Block) -> np.ndarray:
+        """Return the (k, K) matrix that puts a block's summands among all."""
+        matrix = np.zeros((len(block.summands), self._count), "float32")
+        matrix[np.arange(len(block.summands)), list(block.summands)] = 1.0
+        return matrix
+
+    # --- validation --------------------------------------------------------------
+
+    def open_gate(self) -> Tensor:
+        """Return 1 while batches for evaluation are validation, else 0."""
+        return ops.convert_to_tensor(self.variable("gate"))
+
+    def set_gate(self, is_open: bool) -> None:
+        """Say whether evaluation is validation now."""
+        if "gate" in self:
+            self.variable("gate").assign(float(is_open))
+
+    # --- between epochs ----------------------------------------------------------
+
+    def entries(
+        self, before: Mapping[str, np.ndarray], now: Mapping[str, np.ndarray]
+    ) -> dict[str, float]:
+        """Return means over the steps between two copies, as entries of the history.
+
+        Args:
+            before: `numpy()` at the start of an epoch.
+            now: `numpy()` at its end.
+        """
+        gone = {key: now[key] - before[key] for key in now}
+        found: dict[str, float] = {}
+        steps = float(gone["steps"])
+        if "weights" in gone and steps:
+            means = gone["weights"] / steps
+            found |= {
+                f"weight/{n}": float(v) for n, v in zip(self._names, means, strict=True)
+            }
+        if self._networks and steps:
+            means = gone["rate_sums"] / steps
+            found |= {
+                f"rate/{n}": float(v)
+                for n, v in zip(self._networks, means, strict=True)
+            }
+        for meeting in self._meetings(gone):
+            block = meeting.block
+            if "weights" not in gone:
+                names = [
+                    f"weight/{self._names[k]}/{block.name}" for k in block.summands
+                ]
+                found |= zip(names, map(float, meeting.weights), strict=True)
+            found[f"conflict/{block.name}"] = meeting.share
+        return found
+
+    def conflicts(self) -> list[Conflict]:
+        """Return every pair of summands that meet, the most opposed first."""
+        found = [
+            Conflict(
+                meeting.block.name,
+                self._names[meeting.block.summands[first]],
+                self._names[meeting.block.summands[second]],
+                float(meeting.opposed[first, second]),
+                float(meeting.cosines[first, second]),
+            )
+            for meeting in self._meetings(self.numpy())
+            for first, second in itertools.combinations(range(len(meeting.weights)), 2)
+        ]
+        return sorted(found, key=lambda one: (-one.share, one.cosine))
+
+    def _meetings(self, sums: Mapping[str, np.ndarray]) -> list[_Meeting]:
+        """Return means by block, of those where summands meet."""
+        if "blocks" not in sums:
+            return []
+        steps, values = max(float(sums["blocks"][0]), 1.0), sums["blocks"][1:]
+        found = []
+        for block in self._blocks:
+            count = len(block.summands)
+            own, values = np.split(values, [_size(block)])
+            if count < 2:
+                continue
+            weights, cosines, opposed, share = np.split(
+                own / steps, np.cumsum([count, count**2, count**2])
+            )
+            square = (count, count)
+            found.append(
+                _Meeting(
+                    block,
+                    weights,
+                    cosines.reshape(square),
+                    opposed.reshape(square),
+                    float(share[0]),
+                )
+            )
+        return found
+
+
+def _size(block: Block) -> int:
+    """Return how many sums are kept of a block: none where nothing meets."""
+    count = len(block.summands)
+    return count + 2 * count**2 + 1 if count > 1 else 0

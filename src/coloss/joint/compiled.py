@@ -1,0 +1,165 @@
+"""What `JointModel.compile` was told, resolved against the members once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from coloss.joint.members import FUSED
+from coloss.joint.outputs.layer_outputs import Path, find_layer
+from coloss.joint.supervision.loss_tracker import Ledger
+from coloss.joint.supervision.member_loss import MemberLoss, resolve_losses
+from coloss.joint.supervision.metrics import MemberMetric, distinct, resolve_metrics
+from coloss.joint.values.batch_values import fused_loss
+from coloss.objective import Objective, ObjectiveWarning, reach
+from coloss.objective.expression import Expression
+
+
+@dataclass(eq=False)
+class Settings:
+    """The resolved arguments of `compile`.
+
+    Attributes:
+        objective: the joint loss, bound to members and coefficients.
+        losses: each member's loss.
+        metrics: every member's metrics.
+        summands: the objective's summands, with the name of each in the history.
+        ledger: the running means of the summands and of each member's own loss.
+        tapped: paths of the layers that terms read, by member.
+    """
+
+    objective: Objective
+    losses: dict[str, MemberLoss]
+    metrics: list[MemberMetric]
+    summands: list[tuple[Expression, str]]
+    ledger: Ledger
+    tapped: dict[str, tuple[Path, ...]]
+
+    @property
+    def trackers(self) -> list[keras.metrics.Metric]:
+        """Everything that appears in the history beside `loss`."""
+        return [self.ledger, *(one.metric for one in self.metrics)]
+
+    def build_metrics(self, name: str, shape: Any) -> None:
+        """Create the state of metrics that take their size from a member's outputs.
+
+        Args:
+            name: the member.
+            shape: of its outputs; None where it is not known yet.
+        """
+        for one in self.metrics:
+            if one.member == name and isinstance(shape, tuple):
+                one.build(shape)
+
+    def direction(self, name: str) -> str | None:
+        """Return "min" or "max": which way an entry of the history is better.
+
+        Args:
+            name: the entry, without `val_`.
+
+        Returns:
+            None where nobody knows.
+        """
+        if name in self.ledger.entries:
+            return "min"
+        for one in self.metrics:
+            if one.metric.name == name:
+                way = getattr(one.metric, "_direction", "")
+                return {"up": "max", "down": "min"}.get(way)
+        return None
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """Members whose labels the objective reads."""
+        return reach.losses(self.objective.expression)
+
+
+def resolve_settings(
+    members: dict[str, keras.Model],
+    fuse: Any,
+    loss: Any,
+    objective: Any,
+    coefficients: Mapping[str, Any],
+    metrics: Any,
+    weighted_metrics: Any,
+) -> Settings:
+    """Resolve and check the arguments of `compile`.
+
+    Args:
+        members: the networks.
+        fuse: None where there is no fused prediction.
+        loss: one loss, or by member.
+        objective: text, tree, Objective, or None for the sum of all losses.
+        coefficients: number or schedule by name.
+        metrics: a list for all, or by member.
+        weighted_metrics: the same, with sample weights.
+
+    Raises:
+        ObjectiveError: if the objective names what does not exist.
+        ValueError: if a member lacks a loss that the objective reads, or a layer
+            does not exist.
+    """
+    names = tuple(members)
+    losses = resolve_losses(loss, names)
+    if objective is None:
+        objective = " + ".join(name for name in names if name in losses)
+        if not objective:
+            raise ValueError("compile() needs `loss`, `objective`, or both.")
+    bound = Objective(objective).bind(names, coefficients)
+    if not bound.learners:
+        raise ValueError(f"the objective `{bound}` trains no member.")
+    for name in sorted(reach.losses(bound.expression)):
+        if name not in losses:
+            raise ValueError(
+                f"the objective reads the loss of {name!r}, which has none. Add it: "
+                f'loss={{"{name}": ...}}.'
+            )
+    unused = [name for name in coefficients if name not in bound.names]
+    if unused:
+        warnings.warn(
+            f"coefficient {', '.join(map(repr, unused))} does not appear in the "
+            f"objective `{bound}`.",
+            ObjectiveWarning,
+            stacklevel=4,
+        )
+    fused = fused_loss(losses) if fuse is not None else None
+    kinds = losses if fused is None else {**losses, FUSED: fused}
+    found = []
+    for given, weighted in ((metrics, False), (weighted_metrics, True)):
+        valid = names if fused is None else (*names, FUSED)
+        found += resolve_metrics(given, valid, kinds, weighted)
+    summands = _named(bound)
+    entries = [name for _, name in summands] + [f"{name}_loss" for name in losses]
+    return Settings(
+        objective=bound,
+        losses=losses,
+        metrics=distinct(found),
+        summands=summands,
+        ledger=Ledger(entries),
+        tapped=_tapped(members, bound),
+    )
+
+
+def _named(objective: Objective) -> list[tuple[Expression, str]]:
+    found, seen = [], {"loss": 1}
+    for summand in objective.summands:
+        text = str(summand)
+        seen[text] = seen.get(text, 0) + 1
+        name = text if seen[text] == 1 else f"{text} ({seen[text]})"
+        found.append((summand, name))
+    return found
+
+
+def _tapped(
+    members: dict[str, keras.Model], objective: Objective
+) -> dict[str, tuple[Path, ...]]:
+    found: dict[str, list[Path]] = {}
+    for port in reach.ports(objective.expression):
+        if port.path and port.path not in found.setdefault(port.member, []):
+            find_layer(port.member, members[port.member], port.path)
+            found[port.member].append(port.path)
+    return {name: tuple(paths) for name, paths in found.items()}

@@ -1,0 +1,76 @@
+"""The loss of one batch: the objective, its parts in the history, and its weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from coloss.joint.autodiff.replica_loss import replica_scaled
+from coloss.joint.balance.loss import Balancing, member_means
+from coloss.joint.inputs.missing_rows import clean, replace_rows
+from coloss.joint.outputs.forward import Forward
+from coloss.joint.values.transfer_terms import Teaching
+from coloss.objective.rows import evaluate
+
+Tensor = Any
+
+
+class Minimising(keras.Model):
+    """`compute_loss`, where everything that is minimised comes together."""
+
+    def compute_loss(
+        self: Any,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Return the objective on one batch, and log its parts.
+
+        With a weighting or an aggregator the value is that of the objective as
+        written, too; its gradient is what moves the networks.
+
+        Args:
+            x: inputs by member.
+            y: labels, for all or by member.
+            y_pred: outputs by member, from `call`.
+            sample_weight: weights of the supervised losses, for all or by member.
+            training: whether this is a training step.
+        """
+        settings = self._compiled()
+        forward = self._handover.take() or self._rebuilt(x, y_pred)
+        batch = self.batch_of(forward, y, sample_weight, training)
+        if self._helpers.reliability.names:
+            Teaching(batch, self._helpers).observe(training)
+        if self._helpers.balance.plan is None:
+            total, parts, size = 0.0, {}, forward.size
+            for summand, name in settings.summands:
+                value = evaluate(summand, batch).value()
+                parts[name] = (value, size)
+                total = total + value
+            parts |= member_means(settings, batch, size)
+            settings.ledger.update_state(parts)
+            for regularizer in self.losses:
+                total = total + ops.sum(ops.cast(regularizer, "float32"))
+        else:
+            balancing = Balancing(self, batch, (y, sample_weight))
+            total, parts = balancing.total(training)
+            settings.ledger.update_state(parts)
+        return replica_scaled(ops.convert_to_tensor(total, dtype="float32"))
+
+    def _rebuilt(self: Any, x: Any, y_pred: Any) -> Forward:
+        """Return a forward pass from predictions made outside of a step."""
+        if any(self._compiled().tapped.values()):
+            raise RuntimeError(
+                "compute_loss() reads layers of the members, and was not called within "
+                "a train or test step. Use train_step, test_step, fit or evaluate."
+            )
+        forward = Forward()
+        for name in self._member_names:
+            present = clean(x[name])[1] if x is not None else None
+            forward.present[name] = present
+            forward.outputs[name] = replace_rows(y_pred[name], present, 1.0)
+        return forward

@@ -1,0 +1,1 @@
+"""What an objective does to each network."""

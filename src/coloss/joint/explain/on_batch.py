@@ -1,0 +1,172 @@
+"""What an objective will do to a joint model: by its form, and on one batch."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from coloss.joint.explain.term_gradients import summand_gradients
+from coloss.joint.inputs.per_member import spell_out
+from coloss.joint.members import is_frozen
+from coloss.joint.supervision.member_loss import CLASSES, MARGIN, REGRESSION
+from coloss.objective import Objective, ObjectiveError, ObjectiveWarning
+
+if TYPE_CHECKING:
+    from coloss.joint.compiled import Settings
+    from coloss.joint.model import JointModel
+
+# Keras clips probabilities at 1e-7; a cross-entropy on them ends at -log(1e-7).
+CLIPPED = 16.118
+
+
+def explain_model(
+    model: JointModel, x: Any = None, y: Any = None, sample_weight: Any = None
+) -> Any:
+    """Return the objective's explanation, with gradient flow where data is given.
+
+    Args:
+        model: a compiled joint model.
+        x: inputs by member, one batch.
+        y: its labels.
+        sample_weight: its weights.
+    """
+    explanation = explain_form(
+        model._compiled(), model.members, model.coefficient_layer.numbers()
+    )
+    plan = model.helpers.balance.plan
+    if plan is not None:
+        notes = [*plan.notes(), *explanation.warnings]
+        explanation = dataclasses.replace(explanation, warnings=notes)
+    if x is None:
+        return explanation
+    y, sample_weight, _ = model._arrays(x, y, sample_weight)
+    flow, cosines = gradient_flow(model, x, y, sample_weight)
+    return dataclasses.replace(explanation, flow=flow, cosines=cosines)
+
+
+def explain_form(
+    settings: Settings,
+    members: Mapping[str, keras.Model],
+    coefficients: Mapping[str, float],
+) -> Any:
+    """Return the explanation of an objective from its form and its losses.
+
+    Args:
+        settings: the resolved arguments of `compile`.
+        members: the networks.
+        coefficients: their values.
+    """
+    losses = settings.losses
+    return settings.objective.explain(
+        members=tuple(members),
+        coefficients=dict(coefficients),
+        bounds={
+            name: CLIPPED
+            for name, loss in losses.items()
+            if loss.kind in CLASSES and not loss.from_logits
+        },
+        frozen=tuple(name for name, net in members.items() if is_frozen(net)),
+        regression=tuple(
+            name for name, loss in losses.items() if loss.kind in (REGRESSION, MARGIN)
+        ),
+    )
+
+
+def report_ascent(found: Any, objective: Objective, on_ascent: str) -> None:
+    """Warn, raise or stay silent when the objective trains a member to fail.
+
+    Args:
+        found: the objective's explanation.
+        objective: the joint loss, for the message.
+        on_ascent: "warn", "raise" or "allow".
+
+    Raises:
+        ObjectiveError: with "raise".
+        ValueError: if `on_ascent` is none of the three.
+    """
+    if on_ascent not in ("warn", "raise", "allow"):
+        raise ValueError(
+            f'`on_ascent` must be "warn", "raise" or "allow"; found {on_ascent!r}.'
+        )
+    if on_ascent == "allow":
+        return
+    if not found.ascended and not found.unbounded:
+        return
+    parts = []
+    if found.ascended:
+        parts.append(f"trains {_listed(found.ascended)} to fail (its loss goes up)")
+    if found.unbounded:
+        parts.append(f"has no lower bound (in the loss of {_listed(found.unbounded)})")
+    message = f"the objective `{objective}` {' and '.join(parts)}."
+    if found.suggestion:
+        message += f" Perhaps you mean: {found.suggestion}"
+    message += " See explain(); on_ascent='allow' silences this."
+    if on_ascent == "raise":
+        raise ObjectiveError(message)
+    warnings.warn(message, ObjectiveWarning, stacklevel=4)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(names)
+
+
+def gradient_flow(
+    model: JointModel, x: Any, y: Any, sample_weight: Any = None
+) -> tuple[dict[str, dict[str, float]], list[tuple[str, str, str, float]]]:
+    """Measure how strongly each summand pulls at each member, and where they disagree.
+
+    Computed in inference mode: dropout is off, nothing is changed. Gates that have
+    measured nothing yet are taken for open.
+
+    Args:
+        model: a compiled joint model.
+        x: inputs by member, one batch.
+        y: its labels.
+        sample_weight: its weights.
+
+    Returns:
+        The norm of each summand's gradient by summand and member, and the cosine
+        for each two summands that reach the same member.
+    """
+    y, sample_weight = spell_out(
+        tuple(model), model._compiled().losses, y, sample_weight
+    )
+    variables = list(model.trainable_variables)
+    tensors = [
+        None
+        if part is None
+        else keras.tree.map_structure(keras.ops.convert_to_tensor, part)
+        for part in (dict(x), y, sample_weight)
+    ]
+    with model.helpers.reliability.shown_open():
+        gradients = summand_gradients(model, variables, *tensors)
+    place = {id(variable): index for index, variable in enumerate(variables)}
+    texts = [name for _, name in model._compiled().summands]
+    flow: dict[str, dict[str, float]] = {text: {} for text in texts}
+    cosines = []
+    for name, member in model.members.items():
+        own = [place[id(v)] for v in member.trainable_variables]
+        pulls = {
+            text: _flat([row[index] for index in own])
+            for text, row in zip(texts, gradients, strict=True)
+        }
+        for text, pull in pulls.items():
+            flow[text][name] = float(np.linalg.norm(pull))
+        for one, other in itertools.combinations(texts, 2):
+            norms = flow[one][name] * flow[other][name]
+            if norms > 0:
+                cosine = float(pulls[one] @ pulls[other] / norms)
+                cosines.append((name, one, other, cosine))
+    return flow, cosines
+
+
+def _flat(parts: list[np.ndarray]) -> np.ndarray:
+    if not parts:
+        return np.zeros(0)
+    return np.concatenate([np.asarray(part, "float64").ravel() for part in parts])

@@ -1,0 +1,79 @@
+"""Values and gradients of parts of an objective, on each backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from coloss.joint.autodiff import ValuesAndGradients
+from coloss.joint.outputs.forward import run_members
+from coloss.objective.expression import Expression
+from coloss.objective.rows import evaluate
+
+if TYPE_CHECKING:
+    from coloss.joint.model import JointModel
+
+Gradients = list[list[np.ndarray]]
+
+
+class Flow:
+    """Measures values and gradients of expressions, in inference mode.
+
+    Nothing of the model changes: no weights, no counts, no random state.
+
+    Args:
+        model: a compiled joint model.
+        expressions: parts of its objective.
+        variables: where gradients are wanted.
+    """
+
+    def __init__(
+        self,
+        model: JointModel,
+        expressions: Sequence[Expression],
+        variables: Sequence[Any],
+    ) -> None:
+        """Compile nothing yet."""
+        self._model, self._expressions = model, list(expressions)
+        self._variables = list(variables)
+        own = {id(variable) for variable in variables}
+        others = [v for v in model.variables if id(v) not in own]
+        self._measure = ValuesAndGradients(self._values, self._variables, others)
+
+    def __call__(
+        self, x: Any, y: Any, sample_weight: Any = None
+    ) -> tuple[list[float], Gradients]:
+        """Measure one batch.
+
+        Args:
+            x: inputs by member.
+            y: its labels.
+            sample_weight: its weights.
+
+        Returns:
+            Each expression's value, and its gradient at each variable.
+        """
+        batch = [
+            None
+            if part is None
+            else keras.tree.map_structure(keras.ops.convert_to_tensor, part)
+            for part in (dict(x), y, sample_weight)
+        ]
+        return self._measure(batch)
+
+    def _values(self, x: Any, y: Any, sample_weight: Any) -> list[Any]:
+        model = self._model
+        forward = run_members(model.members, x, False, model._compiled().tapped)
+        batch = model.batch_of(forward, y, sample_weight)
+        return [evaluate(one, batch).value() for one in self._expressions]
+
+
+def summand_gradients(
+    model: JointModel, variables: list[Any], x: Any, y: Any, sample_weight: Any
+) -> Gradients:
+    """Return the gradient of each summand at each variable; see `Flow`."""
+    summands = [summand for summand, _ in model._compiled().summands]
+    return Flow(model, summands, variables)(x, y, sample_weight)[1]

@@ -1,0 +1,1 @@
+"""One member alone, in a format that others read."""

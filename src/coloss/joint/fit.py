@@ -1,0 +1,266 @@
+"""`fit` and its relatives: check array data, spell it out, then let Keras train."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from coloss.joint.inputs.array_checks import check_inputs, check_labels, is_array_data
+from coloss.joint.inputs.missing_rows import Complete
+from coloss.joint.inputs.per_member import spell_out
+from coloss.joint.inputs.sample_batch import show_batch
+from coloss.joint.optimizers import resolve as optimizers
+from coloss.joint.steps.non_finite import NonFiniteGuard
+from coloss.joint.values.coefficients import MoveCoefficients
+
+
+class Training(keras.Model):
+    """Keras's entry points with every refusal before the first step."""
+
+    _seen_shapes: tuple[str, Any] = ("", None)
+    _traced_for = Complete()
+    """Of the arrays that the train step is traced for."""
+
+    _complete = Complete()
+    """What train steps may rely on: within `fit`, of its arrays; else nothing."""
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        **options: Any,
+    ) -> keras.callbacks.History:
+        """Train the members together; arguments as in `keras.Model.fit`.
+
+        Args:
+            x: arrays by member (rows of NaN are missing), or a `tf.data.Dataset`,
+                `PyDataset`, torch `DataLoader` or generator of such dicts.
+            y: labels: one array for all members, or by member; -1 (integers) or
+                rows of NaN are unlabelled.
+            batch_size: rows a step.
+            epochs: passes over the data.
+            verbose: as in Keras.
+            callbacks: as in Keras.
+            validation_split: last share of the rows, kept for validation.
+            validation_data: (x, y) or (x, y, sample_weight), or a dataset.
+            shuffle: as in Keras.
+            class_weight: `{class: weight}` for all classifiers, or by member.
+            sample_weight: one array for all members, or by member; weighs the
+                supervised losses, not what members teach each other.
+            **options: the other arguments of `keras.Model.fit`.
+
+        Raises:
+            ValueError: if arrays do not fit the members; before any training.
+            NonFiniteLossError: when the loss stops being finite. The weights are
+                those of the last good step.
+        """
+        self._assert_compile_called("fit")
+        self._check_trainable()
+        # A data set may know that members have no missing row.
+        complete: Complete = getattr(x, "complete", Complete())
+        if is_array_data(x):
+            arrays = self._arrays(x, y, sample_weight, class_weight)
+            (y, sample_weight, complete), class_weight = arrays, None
+        self._check_validation(validation_split, validation_data)
+        show_batch(callbacks, x, y, sample_weight)
+        if isinstance(validation_data, tuple) and is_array_data(validation_data[0]):
+            validation_data = self._validation(*validation_data)
+        with self.expecting(complete):
+            return super().fit(
+                x=x,
+                y=y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=self._with_own(callbacks),
+                validation_split=validation_split,
+                validation_data=validation_data,
+                shuffle=shuffle,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                **options,
+            )
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Return the loss and every metric; arguments as in `keras.Model.evaluate`."""
+        self._assert_compile_called("evaluate")
+        if is_array_data(x):
+            y, sample_weight, _ = self._arrays(x, y, sample_weight)
+        return super().evaluate(
+            x=x,
+            y=y,
+            batch_size=batch_size,
+            verbose=verbose,
+            sample_weight=sample_weight,
+            **options,
+        )
+
+    def predict(self, x: Any, *args: Any, **options: Any) -> dict[str, Any]:
+        """Return outputs by member; rows whose input is missing are NaN."""
+        if is_array_data(x):
+            check_inputs(dict(self.members), x)
+        return super().predict(x, *args, **options)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Take one step on one batch, as in Keras.
+
+        Raises:
+            ValueError: if the arrays do not fit the members.
+        """
+        self._assert_compile_called("train_on_batch")
+        self._check_trainable()
+        y, sample_weight, complete = self._arrays(x, y, sample_weight, class_weight)
+        if self.optimizer is not None and not self.optimizer.built:
+            # TensorFlow would build it inside of the graph, where none can be cloned.
+            self.optimizer.build(self.trainable_variables)
+        with self.expecting(self._traced_for.both(complete)):
+            return super().train_on_batch(
+                x, y, sample_weight=sample_weight, return_dict=return_dict
+            )
+
+    def test_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Evaluate one batch, as in Keras."""
+        self._assert_compile_called("test_on_batch")
+        y, sample_weight, _ = self._arrays(x, y, sample_weight)
+        return super().test_on_batch(
+            x, y, sample_weight=sample_weight, return_dict=return_dict
+        )
+
+    def predict_on_batch(self, x: Any) -> dict[str, Any]:
+        """Return outputs by member for one batch."""
+        check_inputs(dict(self.members), x)
+        return super().predict_on_batch(x)
+
+    def _arrays(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any = None,
+        where: str = "",
+    ) -> tuple[Any, Any, Complete]:
+        settings, members = self._compiled(), dict(self.members)
+        rows, inputs = check_inputs(members, x, where)
+        labels = check_labels(
+            members,
+            settings.losses,
+            self._symbolic_outputs(x),
+            settings.needed,
+            rows,
+            y,
+            sample_weight,
+            where,
+        )
+        names = tuple(members)
+        y, weight = spell_out(names, settings.losses, y, sample_weight, class_weight)
+        return y, weight, Complete(inputs, labels)
+
+    @contextlib.contextmanager
+    def expecting(self, complete: Complete) -> Iterator[None]:
+        """Let train steps rely on what is complete, until the block ends.
+
+        The step is traced again if something else was complete before.
+        """
+        if complete != self._traced_for:
+            self._traced_for, self.train_function = complete, None
+        before, self._complete = self._complete, complete
+        try:
+            yield
+        finally:
+            self._complete = before
+
+    def _symbolic_outputs(self, x: Mapping[str, Any]) -> Any:
+        """Return the members' outputs as shapes; builds members that are not built."""
+
+        def symbol(leaf: Any) -> keras.KerasTensor:
+            # A pandas DataFrame has a shape and no dtype.
+            dtype = getattr(leaf, "dtype", None) or np.asarray(leaf).dtype
+            dtype = keras.backend.standardize_dtype(dtype)
+            return keras.KerasTensor((None, *leaf.shape[1:]), dtype)
+
+        symbols = keras.tree.map_structure(symbol, dict(x))
+        key = str([(leaf.shape, leaf.dtype) for leaf in keras.tree.flatten(symbols)])
+        # A symbolic pass takes as long as many steps; shapes seldom change.
+        if self._seen_shapes[0] != key:
+            self._seen_shapes = (key, self(symbols))
+        return self._seen_shapes[1]
+
+    def _check_validation(self: Any, split: float, data: Any) -> None:
+        """Refuse to train without the validation rows that a weighting reads."""
+        plan = self._helpers.balance.plan
+        if plan is not None and plan.validates and not split and data is None:
+            raise ValueError(
+                f"{type(plan.weighting).__name__} weighs networks by their validation "
+                "losses: give `validation_data` or `validation_split`."
+            )
+
+    def _validation(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        y, sample_weight, _ = self._arrays(
+            x, y, sample_weight, where="validation data: "
+        )
+        return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+    def _with_own(self, callbacks: Any) -> Any:
+        own = [MoveCoefficients(), NonFiniteGuard()]
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            for callback in own:
+                callbacks.append(callback)
+            return callbacks
+        if callbacks is None:
+            given = []
+        else:
+            given = (
+                list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+            )
+        for callback in given:
+            self._tell_direction(callback)
+        # First, so that what they log reaches History and the progress bar.
+        return [*own, *given]
+
+    def _tell_direction(self, callback: Any) -> None:
+        """Say what is better to a callback that monitors one of our entries.
+
+        Keras looks this up among the metrics it was given itself.
+        """
+        if getattr(callback, "mode", None) == "auto":
+            monitored = str(getattr(callback, "monitor", "")).removeprefix("val_")
+            callback.mode = self._compiled().direction(monitored) or "auto"
+
+    def _check_trainable(self) -> None:
+        optimizers.check_trainable(
+            self.optimizer, self.trainable_variables, dict(self.members)
+        )

@@ -1,0 +1,1 @@
+"""Arrays on their way in: checks, one entry a member, missing rows."""

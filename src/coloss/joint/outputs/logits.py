@@ -1,0 +1,115 @@
+"""A classifier's outputs as logits, whatever its loss takes them to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from coloss.joint.supervision.member_loss import (
+    BINARY,
+    CLASSES,
+    CUSTOM,
+    MemberLoss,
+    outputs_are_probabilities,
+)
+from coloss.objective.expression import Call
+
+Tensor = Any
+
+# The smallest normal float32: an underflowed probability has no gradient.
+_TINY = 1.1754944e-38
+
+
+class Responses:
+    """The members' outputs as transfer terms need them.
+
+    Args:
+        outputs: (batch, ...) by member.
+        losses: the members' losses: they say what outputs are.
+        members: the networks, asked whether they end in a softmax.
+    """
+
+    def __init__(
+        self,
+        outputs: Mapping[str, Tensor],
+        losses: Mapping[str, MemberLoss],
+        members: Mapping[str, keras.Model],
+    ) -> None:
+        """Store the parts."""
+        self.outputs, self.losses, self.members = outputs, losses, members
+
+    def at(self, level: str, name: str, term: Call) -> Tensor:
+        """Return a member's output at the level that a term reads.
+
+        Args:
+            level: "classes" (logits), "outputs" (logits, or a regression's values) or
+                "features" (as it is).
+            name: the member.
+            term: for messages.
+        """
+        output, loss = self.outputs[name], self.losses.get(name)
+        if level == "classes":
+            return self.logits(name, term)
+        if level != "outputs" or loss is None or loss.kind not in CLASSES:
+            return output
+        if loss.kind == BINARY and not loss.from_logits:
+            return _log(output) - _log(1.0 - output)
+        return output if loss.kind == BINARY else self.logits(name, term)
+
+    def logits(self, name: str, term: Call | None) -> Tensor:
+        """Return a classifier's outputs as logits (batch, ..., classes).
+
+        Probabilities are turned into log-probabilities, whose softmax they are. A
+        binary output p becomes the two classes (1 - p, p).
+
+        Raises:
+            ValueError: if the member is no classifier, or its outputs are unknown.
+        """
+        loss = self.losses.get(name)
+        output = ops.cast(self.outputs[name], "float32")
+        kind = CUSTOM if loss is None else loss.kind
+        if kind not in (*CLASSES, CUSTOM):
+            raise ValueError(
+                f"`{term}` compares class probabilities, and {name!r} has a {kind} "
+                "loss. Use match_logits(source >> learner), or tap a layer with "
+                "cka or sp."
+            )
+        from_logits = self._from_logits(name, loss, term)
+        if kind == BINARY:
+            return _two_classes(output, from_logits, name, term)
+        return output if from_logits else _log(output)
+
+    def _from_logits(
+        self, name: str, loss: MemberLoss | None, term: Call | None
+    ) -> bool:
+        if loss is not None and loss.from_logits is not None:
+            return loss.from_logits
+        if name in self.members and outputs_are_probabilities(self.members[name]):
+            return False
+        raise ValueError(
+            f"`{term}`: it is not visible whether {name!r} returns logits or "
+            "probabilities. Give it a loss with `from_logits`, or end it in a softmax "
+            "layer."
+        )
+
+
+def _two_classes(
+    output: Tensor, from_logits: bool, name: str, term: Call | None
+) -> Tensor:
+    if len(output.shape) == 1:
+        output = ops.expand_dims(output, -1)
+    if output.shape[-1] != 1:
+        raise ValueError(
+            f"`{term}`: {name!r} has {output.shape[-1]} independent yes/no outputs, no "
+            "distribution over classes. Use match_logits(source >> learner)."
+        )
+    if from_logits:
+        return ops.concatenate([ops.zeros_like(output), output], axis=-1)
+    return ops.concatenate([_log(1.0 - output), _log(output)], axis=-1)
+
+
+def _log(probabilities: Tensor) -> Tensor:
+    return ops.log(ops.maximum(probabilities, _TINY))

@@ -1,0 +1,1 @@
+"""A joint model in a file, and back."""

@@ -1,0 +1,186 @@
+"""A joint model to and from its configuration, and how it prints."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import warnings
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import numpy as np
+
+from coloss import aggregation
+from coloss.joint.saving import shared_layers
+from coloss.objective import ObjectiveWarning
+from coloss.weighting import Trainable, methods, schedules
+
+_serialize = keras.saving.serialize_keras_object
+_deserialize = keras.saving.deserialize_keras_object
+
+
+def model_config(model: Any) -> dict[str, Any]:
+    """Return the members, in order, and how they are fused."""
+    shared = shared_layers.places(model.members)
+    return {
+        "name": model.name,
+        "members": [[name, _serialize(model[name])] for name in model],
+        "shared": shared,
+        "fuse": _serialize(model.fuse) if callable(model.fuse) else model.fuse,
+    }
+
+
+def model_from_config(
+    cls: Any,
+    config: dict[str, Any],
+    custom_objects: dict[str, Any] | None = None,
+) -> Any:
+    """Return the joint model that `model_config` described."""
+    members = {
+        name: _deserialize(member, custom_objects=custom_objects)
+        # Keras takes apart what it reads.
+        for name, member in copy.deepcopy(config["members"])
+    }
+    members = shared_layers.relinked(members, config.get("shared", []))
+    fuse = config.get("fuse")
+    if isinstance(fuse, dict):
+        fuse = _deserialize(fuse, custom_objects=custom_objects)
+    return cls(members, fuse=fuse, name=config.get("name"))
+
+
+def compile_config(model: Any) -> dict[str, Any]:
+    """Return the arguments of `compile`, ready for JSON.
+
+    Coefficients are saved as they are now; schedules as schedules. A schedule that
+    is a plain function cannot be saved: its present value is, with a warning.
+    """
+    layer = model.coefficient_layer
+    saved: dict[str, Any] = {}
+    for name, value in layer.numbers().items():
+        if name in layer.trained:
+            saved[name] = {"trainable": value}
+            continue
+        schedule = layer.schedules.get(name)
+        if schedule is None:
+            saved[name] = value
+            continue
+        try:
+            saved[name] = schedules.to_config(schedule, name)
+        except TypeError:
+            warnings.warn(
+                f"the schedule of coefficient {name!r} is a plain function, which "
+                f"cannot be saved; its present value {value:g} is. Pass the schedule "
+                "to `compile` again after loading.",
+                ObjectiveWarning,
+                stacklevel=2,
+            )
+            saved[name] = value
+    config = _serialize(dict(model._arguments))
+    config["objective"] = str(model.objective)
+    config["coefficients"] = saved
+    plan = model.helpers.balance.plan
+    if plan is not None and plan.weighting is not None:
+        config["weighting"] = methods.to_config(plan.weighting)
+    if plan is not None and plan.aggregator is not None:
+        config["aggregator"] = aggregation.to_config(plan.aggregator)
+    config["projectors"] = model.helpers.projectors.shapes()
+    config["trained"] = bool(model.optimizer is not None and model.optimizer.built)
+    return config
+
+
+def compile_from_config(model: Any, config: dict[str, Any]) -> None:
+    """Compile as `compile_config` described, and create the optimizer's variables."""
+    config = dict(config)
+    objective, saved = config.pop("objective"), config.pop("coefficients")
+    trained = config.pop("trained", True)
+    shapes = config.pop("projectors", None)
+    coefficients = {name: _coefficient(name, value) for name, value in saved.items()}
+    methods_ = {
+        key: config.pop(key) for key in ("weighting", "aggregator") if key in config
+    }
+    arguments = _deserialize(config)
+    on_ascent = arguments.pop("on_ascent")
+    # The author was told when it was compiled first.
+    model.compile(
+        objective=objective,
+        coefficients=coefficients,
+        on_ascent="allow",
+        **methods_,
+        **arguments,
+    )
+    model._arguments = MappingProxyType({**model._arguments, "on_ascent": on_ascent})
+    if shapes is not None:
+        model.helpers.projectors.create_from(shapes)
+    # Only what was built has a state in the file.
+    if trained and all(member.built for member in model.members.values()):
+        model.optimizer.build(model.trainable_variables)
+
+
+def _coefficient(name: str, value: Any) -> Any:
+    if isinstance(value, dict) and "trainable" in value:
+        return Trainable(value["trainable"])
+    return schedules.from_config(value, name)
+
+
+def save_names(model: Any, store: Any) -> None:
+    """Write the members' names beside their weights."""
+    text = json.dumps(sorted(model)).encode()
+    store["members"] = np.frombuffer(text, dtype="uint8")
+
+
+def check_names(model: Any, store: Any) -> None:
+    """Refuse a file of other members.
+
+    Raises:
+        ValueError: if the names in the file are not those of the model.
+    """
+    found = json.loads(bytes(np.asarray(store["members"])))
+    if found != sorted(model):
+        raise ValueError(
+            f"the file holds the members {', '.join(found)}; the joint model has "
+            f"{', '.join(sorted(model))}."
+        )
+
+
+def print_summary(
+    model: Any, print_fn: Callable[[str], Any], options: dict[str, Any]
+) -> None:
+    """Print a table of the members, then each member's own summary."""
+    rows = [("member", "model", "input", "output", "parameters", "trainable")]
+    for name, member in model.members.items():
+        counts = [
+            f"{sum(math.prod(weight.shape) for weight in weights):,}"
+            for weights in (_sized(member), member.trainable_weights)
+        ]
+        shapes = [
+            str(shape_of(member, attribute) or "?")
+            for attribute in ("input_shape", "output_shape")
+        ]
+        rows.append((name, member.name, *shapes, *counts))
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    lines.insert(1, "-" * len(lines[0]))
+    print_fn(f'Joint model: "{model.name}"\n' + "\n".join(map(str.rstrip, lines)))
+    if model._settings is not None:
+        print_fn(f"Objective: {model.objective}")
+    for name, member in model.members.items():
+        print_fn(f"\nMember: {name}")
+        member.summary(print_fn=print_fn, **options)
+
+
+def _sized(member: keras.Model) -> list[Any]:
+    return member.weights if member.built else []
+
+
+def shape_of(member: keras.Model, attribute: str) -> Any:
+    """Return `input_shape` or `output_shape`; None where a network has none yet."""
+    try:
+        return getattr(member, attribute)
+    except (AttributeError, ValueError):
+        return None

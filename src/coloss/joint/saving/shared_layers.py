@@ -1,0 +1,90 @@
+"""Layers that stand in several members, through a file and back.
+
+Keras writes each member with layers of its own; where two members shared one, the
+loaded members are joined again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+
+from coloss.joint.outputs.layer_outputs import find_layer
+
+Place = list[str]
+"""A member's name, then layer names from the outside in; alone: the whole member."""
+
+
+def places(members: Mapping[str, keras.Model]) -> list[list[Place]]:
+    """Return, for each layer in several members, where it stands.
+
+    Args:
+        members: networks by name.
+
+    Raises:
+        ValueError: if a member that shares a layer has no graph to be joined in.
+    """
+    found: dict[int, list[Place]] = {}
+    for name, member in members.items():
+        for key, path in _below(member, []):
+            found.setdefault(key, []).append([name, *path])
+    shared = [where for where in found.values() if len({p[0] for p in where}) > 1]
+    for where in shared:
+        for name, *path in where:
+            if path and not _has_graph(members[name]):
+                raise ValueError(
+                    f"member {name!r} shares its layer {'.'.join(path)!r} with another "
+                    "member, and is subclassed: it cannot be saved so that the layer "
+                    "is still shared. Save the weights (`save_weights`), or the "
+                    "members alone."
+                )
+    return shared
+
+
+def _below(layer: Any, path: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield each layer by its id; what is below a layer comes with it."""
+    yield id(layer), path
+    for child in getattr(layer, "layers", []):
+        if not isinstance(child, keras.layers.InputLayer):
+            yield from _below(child, [*path, child.name])
+
+
+def _has_graph(member: keras.Model) -> bool:
+    return isinstance(member, keras.Sequential) or hasattr(member, "operations")
+
+
+def relinked(
+    members: dict[str, keras.Model], shared: list[list[Place]]
+) -> dict[str, keras.Model]:
+    """Return members that share layers again.
+
+    Args:
+        members: networks by name, each with layers of its own.
+        shared: what `places` returned for the networks that were saved.
+    """
+    members, replaced = dict(members), {}
+    for (first, *path), *others in shared:
+        original = find_layer(first, members[first], tuple(path))
+        for name, *other in others:
+            layer = find_layer(name, members[name], tuple(other))
+            replaced[id(layer)] = original
+    for name, member in members.items():
+        if id(member) in replaced:
+            members[name] = replaced[id(member)]
+        elif any(key in replaced for key, _ in _below(member, [])):
+            members[name] = _rebuilt(member, replaced)
+    return members
+
+
+def _rebuilt(member: keras.Model, replaced: dict[int, Any]) -> keras.Model:
+    """Return a network of the same layers, but for those that are replaced."""
+
+    def same(layer: Any) -> Any:
+        if id(layer) in replaced:
+            return replaced[id(layer)]
+        within = [key for key, _ in _below(layer, []) if key in replaced]
+        return _rebuilt(layer, replaced) if within else layer
+
+    return keras.models.clone_model(member, clone_function=same)

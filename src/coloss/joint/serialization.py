@@ -1,0 +1,133 @@
+"""What a joint model shows of itself, and how it is written and read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Self
+
+import keras
+
+from coloss.joint.balance.statistics import Conflict
+from coloss.joint.export.export import export
+from coloss.joint.saving import config as saving
+from coloss.objective.errors import nearest
+
+
+class Keeping(keras.Model):
+    """Members by name, summary, export, and what `.keras` files hold."""
+
+    @property
+    def members(self) -> Mapping[str, keras.Model]:
+        """The networks by name."""
+        return MappingProxyType(
+            {name: getattr(self, f"by_name_{name}") for name in self._member_names}
+        )
+
+    def __getitem__(self, name: str) -> keras.Model:
+        """Return a member: a plain Keras model."""
+        if name not in self._member_names:
+            raise KeyError(
+                f"no member {name!r}{nearest(str(name), self._member_names)} "
+                f"(members: {', '.join(self._member_names)})"
+            )
+        return getattr(self, f"by_name_{name}")
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the members' names."""
+        return iter(self._member_names)
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is a member of this name."""
+        return name in self._member_names
+
+    @property
+    def conflicts(self) -> list[Conflict]:
+        """Summands whose gradients met in a member so far, the most opposed first.
+
+        Measured in every training step since `compile`, where an aggregator (or a
+        weighting that reads gradients) is used; else empty.
+        """
+        journal = self.helpers.balance.journal
+        return [] if journal is None else journal.conflicts()
+
+    def summary(self, print_fn: Any = None, **options: Any) -> None:
+        """Print each member's name, input, output and parameters, then its layers.
+
+        Args:
+            print_fn: called with the text; None: `print`.
+            **options: passed on to each member's `summary`.
+        """
+        saving.print_summary(self, print_fn or print, options)
+
+    def export(
+        self,
+        filepath: Any,
+        member: str | None = None,
+        format: str | None = None,
+        *,
+        backend: str | None = None,
+        verbose: bool = True,
+        verify: bool = True,
+        **options: Any,
+    ) -> None:
+        """Write one member alone, or the whole joint model, for serving.
+
+        A member's file needs that member's input only; the batch has any size. The
+        present backend writes it where it can, else another installed one does, in
+        a process of its own; the line that is printed says which. What is at
+        `filepath` already is replaced, once the new file is complete.
+
+        Args:
+            filepath: where to.
+            member: the member to write; None: all of them, called with a dict.
+            format: "keras", "onnx", "tf_saved_model", "litert", "openvino" or
+                "torch"; None: by the suffix of `filepath` (`.keras`, `.onnx`,
+                `.tflite`, `.xml`, `.pt2`; none: "tf_saved_model").
+            backend: the backend that must write it; None: any.
+            verbose: whether to print who wrote it.
+            verify: whether the outputs of an ONNX file are compared with the
+                network's on random rows, where onnxruntime is installed.
+            **options: passed on to `keras.Model.export`, as `input_signature=`.
+
+        Raises:
+            KeyError: if there is no such member.
+            ValueError: for a format, backend, name of a file or class that cannot
+                be used.
+            RuntimeError: if something must be installed first, which it names, or
+                the file gives other outputs than the network. Nothing is kept then.
+        """
+        export(self, filepath, member, format, backend, verbose, verify, options)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save the members' names; their weights are saved under these."""
+        saving.save_names(self, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Refuse weights of other members.
+
+        Raises:
+            ValueError: if the names in the file are not those of the members.
+        """
+        saving.check_names(self, store)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the members and how they are fused."""
+        return saving.model_config(self)
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
+        """Return the joint model that `get_config` described."""
+        return saving.model_from_config(cls, config, custom_objects)
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Return the arguments of `compile`, with the coefficients' present values."""
+        if self._settings is None:
+            return None
+        return saving.compile_config(self)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as `get_compile_config` described."""
+        saving.compile_from_config(self, config)

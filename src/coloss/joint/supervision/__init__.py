@@ -1,0 +1,1 @@
+"""Labels, losses and metrics of the members."""

@@ -1,0 +1,188 @@
+"""Every member's own metrics, on the rows where its labels and inputs are known."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from keras import metrics, ops
+
+from coloss.joint.inputs.missing_rows import replace_rows
+from coloss.joint.members import check_names
+from coloss.joint.supervision.labels import Labels
+from coloss.joint.supervision.member_loss import BINARY, DENSE, SPARSE, MemberLoss
+
+Tensor = Any
+
+_ACCURACY = ("accuracy", "acc")
+_CROSSENTROPY = ("crossentropy", "ce")
+
+
+class MemberMetric:
+    """One Keras metric of one member.
+
+    Args:
+        member: the member's name.
+        metric: the metric, owned by this object alone.
+        weighted: whether sample weights count.
+    """
+
+    def __init__(self, member: str, metric: metrics.Metric, weighted: bool) -> None:
+        """Rename the metric after its member, and check that it can be masked."""
+        self.member, self.metric, self.weighted = member, metric, weighted
+        if "sample_weight" not in inspect.signature(metric.update_state).parameters:
+            raise ValueError(
+                f"metric {metric.name!r} of {member!r} has no `sample_weight` argument "
+                "in `update_state`, and could not leave out unlabelled rows."
+            )
+        metric.name = f"{member}_{metric.name}"
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Create the state of a metric that takes its size from the outputs.
+
+        `F1Score`, `R2Score` and some others make variables at their first update,
+        which is too late inside a compiled step.
+
+        Args:
+            shape: of the member's outputs, with the batch.
+        """
+        if getattr(self.metric, "_built", True) or None in shape[1:]:
+            return
+        empty = ops.zeros((1, *shape[1:]))
+        self.metric.update_state(empty, empty)
+        self.metric.reset_state()
+
+    def update(
+        self, labels: Labels, outputs: Tensor, rows: Tensor | None, weight: Any
+    ) -> None:
+        """Take in one batch.
+
+        Args:
+            labels: the member's labels.
+            outputs: its predictions.
+            rows: (batch,) rows that count; None: all.
+            weight: (batch,) sample weights, or None.
+        """
+        outputs = replace_rows(ops.cast(outputs, "float32"), rows, 1.0)
+        counted = None
+        if labels.known is not None and len(labels.known.shape) > 1:
+            counted = ops.cast(labels.known, "float32")
+        if rows is not None:
+            here = ops.cast(rows, "float32")
+            counted = here if counted is None else _by_row(here, counted)
+        if self.weighted and weight is not None:
+            weight = ops.cast(weight, "float32")
+            counted = weight if counted is None else _by_row(weight, counted)
+        self.metric.update_state(labels.values, outputs, sample_weight=counted)
+
+
+def _by_row(rows: Tensor, positions: Tensor) -> Tensor:
+    shape = (-1,) + (1,) * (len(positions.shape) - 1)
+    return ops.reshape(rows, shape) * positions
+
+
+def resolve_metrics(
+    given: Any, names: tuple[str, ...], losses: dict[str, MemberLoss], weighted: bool
+) -> list[MemberMetric]:
+    """Return the metrics of all members.
+
+    Args:
+        given: None, a list for every member, or a dict by member. Entries are
+            strings, functions or `keras.metrics.Metric` instances, which are
+            copied for each member.
+        names: the members, and `fused` where there is one.
+        losses: the members' losses: they say what "accuracy" means.
+        weighted: whether sample weights count.
+
+    Raises:
+        ValueError: for an unknown member or metric, or for "accuracy" of a member
+            whose loss is no classification.
+    """
+    if given is None:
+        return []
+    if isinstance(given, Mapping):
+        check_names(given, names, "`weighted_metrics`" if weighted else "`metrics`")
+        by_member = {name: _listed(given[name]) for name in names if name in given}
+    else:
+        by_member = {name: _listed(given) for name in names if name in losses}
+    found = []
+    for name, specs in by_member.items():
+        for spec in specs:
+            metric = _resolve(name, spec, losses.get(name))
+            found.append(MemberMetric(name, metric, weighted))
+    return found
+
+
+def _listed(spec: Any) -> list[Any]:
+    if isinstance(spec, Sequence) and not isinstance(spec, str):
+        return list(spec)
+    return [] if spec is None else [spec]
+
+
+def _resolve(name: str, spec: Any, loss: MemberLoss | None) -> metrics.Metric:
+    if isinstance(spec, str) and spec.lower() in _ACCURACY:
+        return _by_kind(name, spec, loss, _accuracy)
+    if isinstance(spec, str) and spec.lower() in _CROSSENTROPY:
+        return _by_kind(name, spec, loss, _crossentropy)
+    if isinstance(spec, metrics.Metric):
+        return type(spec).from_config(spec.get_config())
+    try:
+        found = metrics.get(spec)
+    except ValueError as error:
+        raise ValueError(f"metric of {name!r}: {error}") from None
+    if isinstance(found, type):
+        found = found()
+    if not isinstance(found, metrics.Metric):
+        label = getattr(found, "__name__", "metric")
+        found = metrics.MeanMetricWrapper(fn=found, name=label)
+    if isinstance(spec, str):
+        found.name = spec  # "mae" stays "mae", as in plain Keras.
+    return found
+
+
+def _by_kind(
+    name: str,
+    spec: str,
+    loss: MemberLoss | None,
+    build: Callable[[MemberLoss, str], metrics.Metric],
+) -> metrics.Metric:
+    if loss is None or loss.kind not in (SPARSE, DENSE, BINARY):
+        what = "has no loss" if loss is None else f"has a {loss.kind} loss"
+        raise ValueError(
+            f"metric {spec!r} cannot be computed for {name!r}, which {what}. Give "
+            f'metrics by member, such as metrics={{"{name}": ["mae"]}}.'
+        )
+    return build(loss, spec)
+
+
+def _accuracy(loss: MemberLoss, name: str) -> metrics.Metric:
+    if loss.kind == SPARSE:
+        return metrics.SparseCategoricalAccuracy(name=name)
+    if loss.kind == DENSE:
+        return metrics.CategoricalAccuracy(name=name)
+    # 0 on logits is 0.5 on probabilities.
+    return metrics.BinaryAccuracy(name=name, threshold=0.0 if loss.from_logits else 0.5)
+
+
+def _crossentropy(loss: MemberLoss, name: str) -> metrics.Metric:
+    cls = {
+        SPARSE: metrics.SparseCategoricalCrossentropy,
+        DENSE: metrics.CategoricalCrossentropy,
+        BINARY: metrics.BinaryCrossentropy,
+    }[loss.kind]
+    return cls(name=name, from_logits=bool(loss.from_logits))
+
+
+def distinct(found: list[MemberMetric]) -> list[MemberMetric]:
+    """Rename metrics of the same name as Keras does: weighted ones, then by number."""
+    seen: dict[str, int] = {}
+    for one in found:
+        name = one.metric.name
+        if one.weighted and name in seen:
+            own = name.removeprefix(f"{one.member}_")
+            name = one.metric.name = f"{one.member}_weighted_{own}"
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] > 1:
+            one.metric.name = f"{name}_{seen[name] - 1}"
+    return found

@@ -1,0 +1,1 @@
+"""What the names of an objective are worth on one batch."""

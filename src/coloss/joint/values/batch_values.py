@@ -1,0 +1,145 @@
+"""What the names of an objective mean on one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import keras
+from keras import ops
+
+from coloss.joint.members import FUSED
+from coloss.joint.outputs.forward import Forward
+from coloss.joint.supervision.labels import Labels, read_labels, row_losses
+from coloss.joint.supervision.member_loss import CLASSES, DENSE, MemberLoss
+from coloss.joint.values.transfer_terms import Helpers, Teaching
+from coloss.objective.expression import Call
+from coloss.objective.rows import Atom, Form
+
+Tensor = Any
+
+
+class Batch:
+    """The values of losses, coefficients and transfer terms on one batch.
+
+    Args:
+        forward: outputs and taps of every member.
+        members: the networks, asked whether they end in a softmax.
+        losses: the members' losses.
+        labels: raw labels by member; a member may have none.
+        weights: (batch,) sample weights by member.
+        coefficients: variables by name.
+        helpers: layers beside the members that transfer terms need.
+        labelled: members known to have a label on every row; not looked at.
+
+    Attributes:
+        atoms: supervised losses by member, of those read so far.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        members: Mapping[str, keras.Model],
+        losses: dict[str, MemberLoss],
+        labels: dict[str, Tensor],
+        weights: dict[str, Tensor],
+        coefficients: Mapping[str, keras.Variable],
+        helpers: Helpers | None = None,
+        labelled: Collection[str] = (),
+    ) -> None:
+        """Store the parts; nothing is computed before it is asked for."""
+        self.forward, self.members, self.losses = forward, members, losses
+        self.weights, self.coefficients = weights, coefficients
+        self.helpers, self._labelled = helpers, labelled
+        self._raw_labels = labels
+        self._labels: dict[str, Labels] = {}
+        self.atoms: dict[str, Atom] = {}
+
+    def labels(self, name: str) -> Labels | None:
+        """Return a member's labels, or None where it has none."""
+        if name not in self._raw_labels or name not in self.losses:
+            return None
+        if name not in self._labels:
+            self._labels[name] = read_labels(
+                self._raw_labels[name], self.losses[name], name in self._labelled
+            )
+        return self._labels[name]
+
+    def atom(self, name: str) -> Atom:
+        """Return a member's supervised loss, row by row.
+
+        Raises:
+            ValueError: if the member has no loss or no labels.
+        """
+        if name in self.atoms:
+            return self.atoms[name]
+        labels = self.labels(name)
+        if labels is None:
+            what = "loss" if name not in self.losses else "labels"
+            raise ValueError(
+                f"the objective reads the loss of {name!r}, which has no {what}."
+            )
+        values, rows = row_losses(
+            self.losses[name],
+            labels,
+            self.forward.outputs[name],
+            self.forward.present.get(name),
+        )
+        weight = self.weights.get(name)
+        if weight is not None:
+            weight = _per_row(ops.cast(weight, "float32"))
+            if rows is not None:
+                weight = ops.where(rows, weight, ops.ones_like(weight))
+        self.atoms[name] = Atom(values, rows, weight)
+        return self.atoms[name]
+
+    def loss(self, member: str) -> Form:
+        """Return a member's loss as a linear form (`Values` protocol)."""
+        return Form.of(self.atom(member))
+
+    def coefficient(self, name: str) -> Tensor:
+        """Return a coefficient's present value (`Values` protocol)."""
+        found = self.coefficients[name]  # A variable, a trained one, or a number.
+        return ops.convert_to_tensor(getattr(found, "value", found), dtype="float32")
+
+    def transfer(self, term: Call) -> Form:
+        """Return a transfer term's value (`Values` protocol)."""
+        return Teaching(self, self.helpers or Helpers()).value(term)
+
+    def classes(self, name: str) -> Tensor | None:
+        """Return a member's true classes (batch,), -1 where unlabelled.
+
+        None where it has no labels, or is no classifier with one label a row.
+        """
+        labels = self.labels(name)
+        if labels is None or self.losses[name].kind not in CLASSES:
+            return None
+        values = labels.values
+        if self.losses[name].kind == DENSE:
+            values = ops.argmax(values, axis=-1)
+        elif len(values.shape) == 2 and values.shape[-1] == 1:
+            values = ops.squeeze(values, axis=-1)
+        if len(values.shape) != 1:
+            return None
+        values = ops.cast(values, "int32")
+        if labels.rows is None:
+            return values
+        return ops.where(labels.rows, values, -1)
+
+
+def fused_loss(losses: dict[str, MemberLoss]) -> MemberLoss | None:
+    """Return what labels and outputs of the fused prediction are.
+
+    Its outputs are probabilities where the members are classifiers.
+    """
+    for loss in losses.values():
+        logits = False if loss.kind in CLASSES else loss.from_logits
+        return replace(loss, name=FUSED, from_logits=logits)
+    return None
+
+
+def _per_row(weight: Tensor) -> Tensor:
+    if len(weight.shape) > 1:
+        return ops.mean(weight, axis=tuple(range(1, len(weight.shape))))
+    return weight

@@ -1,0 +1,228 @@
+"""Transfer terms in the joint model: windows, gates, projectors, many sources."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+import coloss
+from coloss.joint.values.running_accuracy import Reliability
+from coloss.objective import Objective
+
+pytestmark = pytest.mark.backend
+
+layers = keras.layers
+ROWS, CLASSES = 24, 3
+random = np.random.default_rng(0)
+X = {
+    "a": random.normal(size=(ROWS, 4)).astype("float32"),
+    "b": random.normal(size=(ROWS, 5)).astype("float32"),
+}
+Y = random.integers(0, CLASSES, ROWS)
+
+
+def network(width, hidden=6, seed=0):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential(
+        [
+            keras.Input((width,)),
+            layers.Dense(hidden, activation="tanh", name="hidden"),
+            layers.Dense(CLASSES, activation="softmax"),
+        ]
+    )
+
+
+def joined(objective, members=None, optimizer=None, **options):
+    members = members or {"a": network(4, 6), "b": network(5, 7, seed=1)}
+    model = coloss.JointModel(members)
+    model.compile(
+        optimizer or keras.optimizers.SGD(0.1),
+        "sparse_categorical_crossentropy",
+        objective=objective,
+        **options,
+    )
+    return model
+
+
+def weights(model):
+    return [np.array(weight) for name in model for weight in model[name].get_weights()]
+
+
+def fitted(objective, epochs=3, y=Y, **options):
+    model = joined(objective, **options)
+    history = model.fit(
+        X, y, epochs=epochs, batch_size=ROWS, shuffle=False, verbose=0
+    ).history
+    return model, history
+
+
+def assert_equal_weights(first, second, tolerance=1e-6):
+    for one, other in zip(weights(first), weights(second), strict=True):
+        np.testing.assert_allclose(one, other, atol=tolerance)
+
+
+def test_a_term_counts_from_start_to_stop_and_grows_while_it_warms_up():
+    term = "distill(b >> a, start=1, stop=4, warmup=1)"
+    _, history = fitted(
+        f"0*a + 0*b + {term}", epochs=5, optimizer=keras.optimizers.SGD(0.0)
+    )
+    _, whole = fitted(
+        "0*a + 0*b + distill(b >> a)", 1, optimizer=keras.optimizers.SGD(0.0)
+    )
+    value = whole["distill(b >> a)"][0]
+    expected = [0, value / 2, value, value, 0]
+    np.testing.assert_allclose(history[term], expected, rtol=1e-5)
+
+
+def test_a_term_outside_its_window_is_as_if_absent():
+    with_term, _ = fitted("a + b + distill(b >> a, start=5)")
+    without, _ = fitted("a + b")
+    assert_equal_weights(with_term, without)
+
+
+def test_several_sources_weigh_as_one():
+    members = {"a": network(4), "b": network(4, seed=1), "c": network(4, seed=2)}
+    x = dict.fromkeys("abc", X["a"])
+
+    def value(objective):
+        model = joined(objective, members)
+        return model.test_on_batch(x, Y, return_dict=True)["loss"]
+
+    one, other = value("distill(b >> a)"), value("distill(c >> a)")
+    assert value("distill((b, c) >> a)") == pytest.approx((one + other) / 2, rel=1e-5)
+
+
+def test_each_source_teaches_on_the_rows_it_sees():
+    members = {"a": network(4), "b": network(4, seed=1), "c": network(4, seed=2)}
+    x = {name: X["a"].copy() for name in "abc"}
+    x["b"][:10] = np.nan
+    model = joined("distill((b, c) >> a)", members)
+    found = model.test_on_batch(x, Y, return_dict=True)["loss"]
+    halves = []
+    for name, rows in (("b", slice(10, None)), ("c", slice(None))):
+        part = {key: value[rows] for key, value in x.items() if key in ("a", name)}
+        pair = joined(f"distill({name} >> a)", {k: members[k] for k in ("a", name)})
+        halves.append(pair.test_on_batch(part, Y[rows], return_dict=True)["loss"])
+    assert found == pytest.approx(sum(halves) / 2, rel=1e-5)
+
+
+def test_coteach_weighs_the_learners_own_rows():
+    model = joined("coteach(b >> a)")
+    found = model.test_on_batch(X, Y, return_dict=True)["loss"]
+    rows = {}
+    for name in "ab":
+        p = keras.ops.convert_to_numpy(model[name](X[name])).astype(float)
+        rows[name] = -np.log(p[np.arange(ROWS), Y])
+    weight = np.exp(-rows["b"]) / np.exp(-rows["b"]).sum()
+    assert found == pytest.approx((weight * rows["a"]).sum(), rel=1e-4)
+
+
+def test_decoupled_distillation_uses_labelled_rows_only():
+    y = Y.copy()
+    y[8:] = -1
+    model = joined("dkd(b >> a)")
+    some = model.test_on_batch(X, y, return_dict=True)["loss"]
+    part = {name: value[:8] for name, value in X.items()}
+    assert some == pytest.approx(
+        model.test_on_batch(part, Y[:8], return_dict=True)["loss"], rel=1e-5
+    )
+
+
+def test_the_row_gate_follows_the_better_network_row_by_row():
+    model = joined("distill(b >> a, temperature=1, gate='row')")
+    y = Y.copy()
+    y[12:] = -1
+    found = model.test_on_batch(X, y, return_dict=True)["loss"]
+    p = keras.ops.convert_to_numpy(model["a"](X["a"])).astype(float)
+    q = keras.ops.convert_to_numpy(model["b"](X["b"])).astype(float)
+    rows = (q * np.log(q / p)).sum(1)
+    index = np.arange(ROWS)
+    advantage = np.maximum(0, q[index, Y] - p[index, Y])
+    gate = np.where(y >= 0, advantage, q.max(1))
+    assert found == pytest.approx((gate * rows).mean(), rel=1e-4)
+
+
+def test_the_network_gate_opens_when_validation_says_that_the_source_is_better():
+    objective = "0*a + b + distill(b >> a, gate='network')"
+    for better in (True, False):
+        model = joined(objective, optimizer=keras.optimizers.SGD(0.0))
+        right = model["b"](X["b"]) if better else model["a"](X["a"])
+        y = keras.ops.convert_to_numpy(right).argmax(1)
+        history = model.fit(
+            X, y, epochs=2, batch_size=ROWS, validation_data=(X, y), verbose=0
+        ).history
+        values = history[next(key for key in history if key.startswith("distill"))]
+        assert (values[1] > 0) == better
+
+
+def test_without_validation_the_network_gate_goes_by_who_learnt_faster():
+    """Both know their rows by heart in the end: their present accuracy says nothing."""
+    bound = Objective("a + b + distill(b >> a, gate='network')").bind(["a", "b"])
+    found = Reliability(bound)
+    assert float(found.trust("a", "b")) == 0
+    for step in range(300):
+        hits = {"a": min(5 + step, 10), "b": min(8 + step, 10)}
+        found.observe({name: (hits[name], 10) for name in "ab"}, training=True)
+        assert float(found.trust("a", "b")) == 1
+        assert float(found.trust("b", "a")) == 0
+    mean = keras.ops.convert_to_numpy(found._accuracy)
+    np.testing.assert_allclose(mean, [1 - 15 / 3000, 1 - 3 / 3000], rtol=1e-5)
+    found.observe({name: (0, 0) for name in "ab"}, training=True)
+    np.testing.assert_array_equal(mean, keras.ops.convert_to_numpy(found._accuracy))
+
+
+GATED_LAYERS = ("hint", "contrast", "cka", "sp", "rkd_distance", "rkd_angle", "pkt")
+
+
+@pytest.mark.parametrize("term", GATED_LAYERS)
+def test_the_network_gate_holds_for_layers(term):
+    """The helper is never right: closed after the first validation, open without."""
+
+    def values(gate):
+        objective = f"0*a + b + {term}(b.hidden >> a.hidden{gate})"
+        model = joined(objective, optimizer=keras.optimizers.SGD(0.0))
+        y = keras.ops.convert_to_numpy(model["a"](X["a"])).argmax(1)
+        history = model.fit(
+            X, y, epochs=2, batch_size=ROWS, validation_data=(X, y), verbose=0
+        ).history
+        return history[next(key for key in history if key.startswith(term))]
+
+    assert values(", gate='network'")[1] == 0
+    assert values("")[1] > 0
+
+
+def test_the_row_gate_weighs_the_rows_of_a_layer_edge():
+    y = Y.copy()
+    y[12:] = -1
+
+    def value(gate):
+        model = joined(f"0*a + hint(b.hidden >> a.hidden{gate})")
+        return model, model.test_on_batch(X, y, return_dict=True)["loss"]
+
+    model, found = value(", gate='row'")
+    p = keras.ops.convert_to_numpy(model["a"](X["a"])).astype(float)
+    q = keras.ops.convert_to_numpy(model["b"](X["b"])).astype(float)
+    index = np.arange(ROWS)
+    gate = np.where(y >= 0, np.maximum(0, q[index, Y] - p[index, Y]), q.max(1))
+    one = [
+        model.test_on_batch(
+            {name: rows[i : i + 1] for name, rows in X.items()},
+            y[i : i + 1],
+            return_dict=True,
+        )["loss"]
+        for i in index
+    ]
+    assert found == pytest.approx(np.mean(one), rel=1e-4)
+    assert found < gate.max() * value("")[1]
+
+
+def test_a_term_without_rows_has_no_row_gate():
+    with pytest.raises(coloss.ObjectiveError, match='"network" or None'):
+        joined("a + cka(b.hidden >> a.hidden, gate='row')")
+
+
+def test_terms_on_layers_of_the_objective_need_no_projector():
+    model = joined("a + b + cka(b.hidden >> a.hidden)")
+    assert model.helpers.projectors.built
+    assert not model.helpers.trainable_variables
