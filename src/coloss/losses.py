@@ -19,7 +19,7 @@ from coloss.joint.members import check_names
 from coloss.joint.outputs.forward import Forward
 from coloss.joint.supervision.labels import read_labels
 from coloss.joint.supervision.member_loss import MemberLoss, resolve_losses
-from coloss.joint.values.batch_values import Batch
+from coloss.joint.values.batch_values import BatchValues
 from coloss.objective import Expression, Objective, reach
 from coloss.objective.rows import evaluate
 from coloss.weighting.schedules import value_at
@@ -128,7 +128,7 @@ class Concatenated(keras.losses.Loss):
         weights = {}
         if sample_weight is not None:
             weights = dict.fromkeys(self.names, sample_weight)
-        batch = Batch(
+        batch = BatchValues(
             forward,
             {},
             self._losses,

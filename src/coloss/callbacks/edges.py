@@ -52,7 +52,7 @@ class EdgeMeter:
     def __init__(self, model: JointModel) -> None:
         """Find the edges."""
         self._model = model
-        settings = model._compiled()
+        settings = model.compiled_settings
         self.edges = list(_edges(model))
         learners = dict.fromkeys(learner for _, _, _, learner in self.edges)
         self._own = [name for name in learners if name in settings.losses]
@@ -69,7 +69,7 @@ class EdgeMeter:
         if not self.edges:
             return []
         x, y, weight = batch
-        losses = self._model._compiled().losses
+        losses = self._model.compiled_settings.losses
         y, weight = spell_out(tuple(self._model), losses, y, weight)
         values, gradients = self._flow(x, y, weight)
         place = {id(variable): i for i, variable in enumerate(self._variables)}
@@ -98,7 +98,7 @@ class EdgeMeter:
 
 def _edges(model: JointModel) -> Iterator[tuple[int, str, str, str]]:
     """Yield summand, its name, sources and learner, each learner once a summand."""
-    for index, (summand, name) in enumerate(model._compiled().summands):
+    for index, (summand, name) in enumerate(model.compiled_settings.summands):
         by_learner: dict[str, dict[str, None]] = {}
         for term in reach.transfer_calls(summand):
             for edge in reach.edges(term):

@@ -179,13 +179,13 @@ class GradientFlow(keras.callbacks.Callback):
 
     def _entry(self, member: str, logs: Mapping[str, Any]) -> str | None:
         """Return the history's entry that a baseline speaks of."""
-        metrics = self.model._compiled().metrics
+        metrics = self.model.compiled_settings.metrics
         own = [one.metric.name for one in metrics if one.member == member]
         name = own[0] if own else f"{member}_loss"
         return next((e for e in (f"val_{name}", name) if e in logs), None)
 
     def _is_below(self, entry: str, value: float, expected: float) -> bool:
-        way = self.model._compiled().direction(entry.removeprefix("val_"))
+        way = self.model.compiled_settings.direction(entry.removeprefix("val_"))
         return value > expected if way == "min" else value < expected
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

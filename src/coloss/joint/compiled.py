@@ -11,7 +11,7 @@ import keras
 
 from coloss.joint.members import FUSED
 from coloss.joint.outputs.layer_outputs import Path, find_layer
-from coloss.joint.supervision.loss_tracker import Ledger
+from coloss.joint.supervision.loss_tracker import LossTracker
 from coloss.joint.supervision.member_loss import MemberLoss, resolve_losses
 from coloss.joint.supervision.metrics import MemberMetric, distinct, resolve_metrics
 from coloss.joint.values.batch_values import fused_loss
@@ -20,7 +20,7 @@ from coloss.objective.expression import Expression
 
 
 @dataclass(eq=False)
-class Settings:
+class CompiledSettings:
     """The resolved arguments of `compile`.
 
     Attributes:
@@ -28,7 +28,7 @@ class Settings:
         losses: each member's loss.
         metrics: every member's metrics.
         summands: the objective's summands, with the name of each in the history.
-        ledger: the running means of the summands and of each member's own loss.
+        loss_tracker: the running means of the summands and of each member's own loss.
         tapped: paths of the layers that terms read, by member.
     """
 
@@ -36,13 +36,13 @@ class Settings:
     losses: dict[str, MemberLoss]
     metrics: list[MemberMetric]
     summands: list[tuple[Expression, str]]
-    ledger: Ledger
+    loss_tracker: LossTracker
     tapped: dict[str, tuple[Path, ...]]
 
     @property
     def trackers(self) -> list[keras.metrics.Metric]:
         """Everything that appears in the history beside `loss`."""
-        return [self.ledger, *(one.metric for one in self.metrics)]
+        return [self.loss_tracker, *(one.metric for one in self.metrics)]
 
     def build_metrics(self, name: str, shape: Any) -> None:
         """Create the state of metrics that take their size from a member's outputs.
@@ -64,7 +64,7 @@ class Settings:
         Returns:
             None where nobody knows.
         """
-        if name in self.ledger.entries:
+        if name in self.loss_tracker.entries:
             return "min"
         for one in self.metrics:
             if one.metric.name == name:
@@ -78,7 +78,7 @@ class Settings:
         return reach.losses(self.objective.expression)
 
 
-def resolve_settings(
+def resolve_compiled(
     members: dict[str, keras.Model],
     fuse: Any,
     loss: Any,
@@ -86,7 +86,7 @@ def resolve_settings(
     coefficients: Mapping[str, Any],
     metrics: Any,
     weighted_metrics: Any,
-) -> Settings:
+) -> CompiledSettings:
     """Resolve and check the arguments of `compile`.
 
     Args:
@@ -134,12 +134,12 @@ def resolve_settings(
         found += resolve_metrics(given, valid, kinds, weighted)
     summands = _named(bound)
     entries = [name for _, name in summands] + [f"{name}_loss" for name in losses]
-    return Settings(
+    return CompiledSettings(
         objective=bound,
         losses=losses,
         metrics=distinct(found),
         summands=summands,
-        ledger=Ledger(entries),
+        loss_tracker=LossTracker(entries),
         tapped=_tapped(members, bound),
     )
 

@@ -8,16 +8,16 @@ import keras
 from keras import ops
 
 from coloss.joint.autodiff.replica_loss import replica_scaled
-from coloss.joint.balance.loss import Balancing, member_means
+from coloss.joint.balance.loss import BalancedLoss, member_means
 from coloss.joint.inputs.missing_rows import clean, replace_rows
 from coloss.joint.outputs.forward import Forward
-from coloss.joint.values.transfer_terms import Teaching
+from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective.rows import evaluate
 
 Tensor = Any
 
 
-class Minimising(keras.Model):
+class ComputeLossMixin(keras.Model):
     """`compute_loss`, where everything that is minimised comes together."""
 
     def compute_loss(
@@ -40,30 +40,30 @@ class Minimising(keras.Model):
             sample_weight: weights of the supervised losses, for all or by member.
             training: whether this is a training step.
         """
-        settings = self._compiled()
-        forward = self._handover.take() or self._rebuilt(x, y_pred)
+        settings = self.compiled_settings
+        forward = self._step_context.take() or self._rebuilt(x, y_pred)
         batch = self.batch_of(forward, y, sample_weight, training)
-        if self._helpers.reliability.names:
-            Teaching(batch, self._helpers).observe(training)
-        if self._helpers.balance.plan is None:
+        if self._auxiliary.running_accuracy.names:
+            TransferTerms(batch, self._auxiliary).observe(training)
+        if self._auxiliary.balance.plan is None:
             total, parts, size = 0.0, {}, forward.size
             for summand, name in settings.summands:
                 value = evaluate(summand, batch).value()
                 parts[name] = (value, size)
                 total = total + value
             parts |= member_means(settings, batch, size)
-            settings.ledger.update_state(parts)
+            settings.loss_tracker.update_state(parts)
             for regularizer in self.losses:
                 total = total + ops.sum(ops.cast(regularizer, "float32"))
         else:
-            balancing = Balancing(self, batch, (y, sample_weight))
-            total, parts = balancing.total(training)
-            settings.ledger.update_state(parts)
+            balanced = BalancedLoss(self, batch, (y, sample_weight))
+            total, parts = balanced.total(training)
+            settings.loss_tracker.update_state(parts)
         return replica_scaled(ops.convert_to_tensor(total, dtype="float32"))
 
     def _rebuilt(self: Any, x: Any, y_pred: Any) -> Forward:
         """Return a forward pass from predictions made outside of a step."""
-        if any(self._compiled().tapped.values()):
+        if any(self.compiled_settings.tapped.values()):
             raise RuntimeError(
                 "compute_loss() reads layers of the members, and was not called within "
                 "a train or test step. Use train_step, test_step, fit or evaluate."

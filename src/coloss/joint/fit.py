@@ -9,16 +9,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from coloss.joint.epoch_callback import EpochCallback
 from coloss.joint.inputs.array_checks import check_inputs, check_labels, is_array_data
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.joint.inputs.per_member import spell_out
 from coloss.joint.inputs.sample_batch import show_batch
 from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.steps.non_finite import NonFiniteGuard
-from coloss.joint.values.coefficients import MoveCoefficients
 
 
-class Training(keras.Model):
+class FitMixin(keras.Model):
     """Keras's entry points with every refusal before the first step."""
 
     _seen_shapes: tuple[str, Any] = ("", None)
@@ -173,7 +173,7 @@ class Training(keras.Model):
         class_weight: Any = None,
         where: str = "",
     ) -> tuple[Any, Any, Complete]:
-        settings, members = self._compiled(), dict(self.members)
+        settings, members = self.compiled_settings, dict(self.members)
         rows, inputs = check_inputs(members, x, where)
         labels = check_labels(
             members,
@@ -221,7 +221,7 @@ class Training(keras.Model):
 
     def _check_validation(self: Any, split: float, data: Any) -> None:
         """Refuse to train without the validation rows that a weighting reads."""
-        plan = self._helpers.balance.plan
+        plan = self._auxiliary.balance.plan
         if plan is not None and plan.validates and not split and data is None:
             raise ValueError(
                 f"{type(plan.weighting).__name__} weighs networks by their validation "
@@ -235,7 +235,7 @@ class Training(keras.Model):
         return (x, y) if sample_weight is None else (x, y, sample_weight)
 
     def _with_own(self, callbacks: Any) -> Any:
-        own = [MoveCoefficients(), NonFiniteGuard()]
+        own = [EpochCallback(), NonFiniteGuard()]
         if isinstance(callbacks, keras.callbacks.CallbackList):
             for callback in own:
                 callbacks.append(callback)
@@ -258,7 +258,7 @@ class Training(keras.Model):
         """
         if getattr(callback, "mode", None) == "auto":
             monitored = str(getattr(callback, "monitor", "")).removeprefix("val_")
-            callback.mode = self._compiled().direction(monitored) or "auto"
+            callback.mode = self.compiled_settings.direction(monitored) or "auto"
 
     def _check_trainable(self) -> None:
         optimizers.check_trainable(

@@ -8,33 +8,35 @@ from typing import Any
 
 import keras
 
+from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.balance.checks import check_balance
 from coloss.joint.balance.parameter_groups import sharing
 from coloss.joint.balance.plan import make_plan
-from coloss.joint.compiled import Settings, resolve_settings
-from coloss.joint.compute_loss import Minimising
+from coloss.joint.compiled import CompiledSettings, resolve_compiled
+from coloss.joint.compute_loss import ComputeLossMixin
 from coloss.joint.explain.on_batch import explain_form, explain_model, report_ascent
-from coloss.joint.fit import Training
+from coloss.joint.fit import FitMixin
 from coloss.joint.inputs.missing_rows import Complete, both, replace_rows, rows_present
 from coloss.joint.members import FUSED, check_members, check_names
 from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.optimizers.resolve import ANY
-from coloss.joint.outputs.forward import Forward, Handover, run_members
+from coloss.joint.outputs.forward import Forward, run_members
 from coloss.joint.outputs.fusion import check_fuse, fused
 from coloss.joint.saving.config import shape_of
-from coloss.joint.serialization import Keeping
+from coloss.joint.serialization import SerializationMixin
+from coloss.joint.step_context import StepContext
 from coloss.joint.steps import Steps
 from coloss.joint.supervision.labels import route
-from coloss.joint.values.batch_values import Batch, fused_loss
+from coloss.joint.values.batch_values import BatchValues, fused_loss
 from coloss.joint.values.coefficients import ByName, Coefficients, starting_values
-from coloss.joint.values.transfer_terms import Helpers, Teaching
+from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective import Expression, Objective
 
 Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="coloss")
-class JointModel(Steps, Training, Minimising, Keeping):
+class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
     """Several networks trained together, so that one learns from the others.
 
     Args:
@@ -83,10 +85,10 @@ class JointModel(Steps, Training, Minimising, Keeping):
             # shape in another order would be loaded swapped, without an error.
             setattr(self, f"by_name_{key}", member)
         self._coefficients = Coefficients()
-        self._helpers = Helpers()
-        self._settings: Settings | None = None
+        self._auxiliary = AuxiliaryLayers()
+        self._compiled_settings: CompiledSettings | None = None
         self._arguments: Mapping[str, Any] = MappingProxyType({})
-        self._handover = Handover()
+        self._step_context = StepContext()
         self.moving_coefficients: set[str] = set()
         self.built = all(member.built for member in checked.values())
 
@@ -95,14 +97,14 @@ class JointModel(Steps, Training, Minimising, Keeping):
         """The members' variables and the projectors; no coefficients, no counts."""
         # TensorFlow's and torch's trainers train what is in here.
         beside = [*self._coefficients.non_trainable_variables]
-        beside += self._helpers.non_trainable_variables
+        beside += self._auxiliary.non_trainable_variables
         own = {id(variable) for variable in beside}
         return [weight for weight in super().weights if id(weight) not in own]
 
     @property
     def objective(self) -> Objective:
         """The joint loss, bound to members and coefficients."""
-        return self._compiled().objective
+        return self.compiled_settings.objective
 
     @property
     def coefficients(self) -> ByName:
@@ -110,10 +112,10 @@ class JointModel(Steps, Training, Minimising, Keeping):
         return self.coefficient_layer.by_name
 
     @property
-    def helpers(self) -> Helpers:
+    def auxiliary(self) -> AuxiliaryLayers:
         """The layers beside the members, with their present values."""
         _ = self.coefficient_layer
-        return self._helpers
+        return self._auxiliary
 
     @property
     def coefficient_layer(self) -> Coefficients:
@@ -175,7 +177,7 @@ class JointModel(Steps, Training, Minimising, Keeping):
         """
         members = dict(self.members)
         given = dict(coefficients or {})
-        settings = resolve_settings(
+        settings = resolve_compiled(
             members, self.fuse, loss, objective, given, metrics, weighted_metrics
         )
         resolved = optimizers.resolve(
@@ -197,8 +199,8 @@ class JointModel(Steps, Training, Minimising, Keeping):
         )
         # Nothing has changed so far: what is refused leaves the model as it was.
         self._coefficients.reset(given)
-        self._set_helpers(Helpers(settings.objective, plan))
-        self._settings, self._seen_shapes = settings, ("", None)
+        self._set_auxiliary(AuxiliaryLayers(settings.objective, plan))
+        self._compiled_settings, self._seen_shapes = settings, ("", None)
         self._traced_for = Complete()
         self.moving_coefficients.clear()
         super().compile(
@@ -209,7 +211,7 @@ class JointModel(Steps, Training, Minimising, Keeping):
             auto_scale_loss=auto_scale_loss,
         )
         if all(member.built for member in members.values()):
-            self._helpers.balance.create(members)
+            self._auxiliary.balance.create(members)
         for name, member in members.items():
             settings.build_metrics(name, shape_of(member, "output_shape"))
         # No plain dict: Keras would take the user's metric instances as the model's.
@@ -232,33 +234,39 @@ class JointModel(Steps, Training, Minimising, Keeping):
 
         Those of no member, trained coefficients and weights, have one of their own.
         """
-        found = self._helpers.projectors.by_learner()
+        found = self._auxiliary.projectors.by_learner()
         free = [
             *self._coefficients.trainable_variables,
-            *self._helpers.balance.trainable_variables,
+            *self._auxiliary.balance.trainable_variables,
         ]
         return {**found, ANY: free} if free else found
 
-    def _set_helpers(self, helpers: Helpers) -> None:
+    def _set_auxiliary(self, auxiliary: AuxiliaryLayers) -> None:
         tracker, locked = self._tracker, self._tracker.locked
         tracker.unlock()
-        tracker.untrack(self._helpers)
-        self._helpers = helpers
+        tracker.untrack(self._auxiliary)
+        self._auxiliary = auxiliary
         if locked:
             tracker.lock()
 
-    def _compiled(self) -> Settings:
-        if self._settings is None:
+    @property
+    def compiled_settings(self) -> CompiledSettings:
+        """What `compile` was told, resolved against the members.
+
+        Raises:
+            ValueError: before `compile`.
+        """
+        if self._compiled_settings is None:
             raise ValueError("Call `compile(...)` first.")
-        return self._settings
+        return self._compiled_settings
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The loss, each summand, each member's loss and metrics."""
         found = super().metrics
-        if self._settings is None:
+        if self._compiled_settings is None:
             return found
-        return [*found[:1], *self._settings.trackers, *found[1:]]
+        return [*found[:1], *self._compiled_settings.trackers, *found[1:]]
 
     # --- one step ----------------------------------------------------------------
 
@@ -280,30 +288,32 @@ class JointModel(Steps, Training, Minimising, Keeping):
                 f"({', '.join(self._member_names)}); found {type(inputs).__name__}."
             )
         check_names(inputs, self._member_names, "`x`", complete=True)
-        tapped = self._settings.tapped if self._settings is not None else {}
+        settings = self._compiled_settings
+        tapped = {} if settings is None else settings.tapped
         # In a train step on arrays, those without a NaN are known.
         complete = self._known_complete(training).inputs
         forward = run_members(self.members, inputs, training, tapped, complete)
-        self._handover.put(forward)
-        if not self._helpers.balance.built:
-            self._helpers.balance.create(self.members)
-        if not self._helpers.projectors.built:
-            Teaching(self.batch_of(forward, None), self._helpers).make_projectors()
+        self._step_context.put(forward)
+        if not self._auxiliary.balance.built:
+            self._auxiliary.balance.create(self.members)
+        if not self._auxiliary.projectors.built:
+            batch = self.batch_of(forward, None)
+            TransferTerms(batch, self._auxiliary).make_projectors()
         outputs = {
             name: replace_rows(output, forward.present[name], float("nan"))
             for name, output in forward.outputs.items()
         }
         if self.fuse is not None:
-            losses = {} if self._settings is None else self._settings.losses
+            losses = {} if settings is None else settings.losses
             outputs[FUSED] = fused(self.fuse, forward.outputs, forward.present, losses)
-        if self._settings is not None:
+        if settings is not None:
             for name, output in outputs.items():
-                self._settings.build_metrics(name, tuple(output.shape))
+                settings.build_metrics(name, tuple(output.shape))
         return outputs
 
     def _known_complete(self, training: bool | None) -> Complete:
         """Return what need not be looked at in this step."""
-        inside = training and self._handover.is_open
+        inside = training and self._step_context.is_open
         return self._complete if inside else Complete()
 
     def batch_of(
@@ -312,7 +322,7 @@ class JointModel(Steps, Training, Minimising, Keeping):
         y: Any,
         sample_weight: Any = None,
         training: bool = False,
-    ) -> Batch:
+    ) -> BatchValues:
         """Return what the objective's names mean on one batch.
 
         Args:
@@ -321,14 +331,14 @@ class JointModel(Steps, Training, Minimising, Keeping):
             sample_weight: weights, for all or by member.
             training: whether this is a training step.
         """
-        return Batch(
+        return BatchValues(
             forward,
             self.members,
-            self._compiled().losses,
+            self.compiled_settings.losses,
             route(y, self._member_names),
             route(sample_weight, self._member_names),
             self._coefficients.by_name,
-            self._helpers,
+            self._auxiliary,
             self._known_complete(training).labels,
         )
 
@@ -343,7 +353,7 @@ class JointModel(Steps, Training, Minimising, Keeping):
             y_pred: outputs by member, from `call`.
             sample_weight: weights, for all or by member.
         """
-        settings = self._compiled()
+        settings = self.compiled_settings
         names = (*self._member_names, *([FUSED] if self.fuse is not None else []))
         labels = route(y, names)
         if self.fuse is not None and FUSED not in labels:
@@ -355,7 +365,7 @@ class JointModel(Steps, Training, Minimising, Keeping):
         if self.fuse is not None and joint is not None:
             losses[FUSED] = joint
         weights = route(sample_weight, names)
-        batch = Batch(Forward(), self.members, losses, labels, weights, {})
+        batch = BatchValues(Forward(), self.members, losses, labels, weights, {})
         for one in settings.metrics:
             found = batch.labels(one.member)
             if found is None:
@@ -367,12 +377,12 @@ class JointModel(Steps, Training, Minimising, Keeping):
 
     def train_step(self, *args: Any) -> Any:
         """Take one step; layers that terms read are kept until its end."""
-        with self._handover.open():
+        with self._step_context.open():
             return super().train_step(*args)
 
     def test_step(self, *args: Any) -> Any:
         """Evaluate one batch; layers that terms read are kept until its end."""
-        with self._handover.open():
+        with self._step_context.open():
             return super().test_step(*args)
 
     def explain(self, x: Any = None, y: Any = None, sample_weight: Any = None) -> Any:

@@ -14,7 +14,7 @@ from coloss.joint.saving import config as saving
 from coloss.objective.errors import nearest
 
 
-class Keeping(keras.Model):
+class SerializationMixin(keras.Model):
     """Members by name, summary, export, and what `.keras` files hold."""
 
     @property
@@ -48,7 +48,7 @@ class Keeping(keras.Model):
         Measured in every training step since `compile`, where an aggregator (or a
         weighting that reads gradients) is used; else empty.
         """
-        journal = self.helpers.balance.journal
+        journal = self.auxiliary.balance.statistics
         return [] if journal is None else journal.conflicts()
 
     def summary(self, print_fn: Any = None, **options: Any) -> None:
@@ -124,7 +124,7 @@ class Keeping(keras.Model):
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Return the arguments of `compile`, with the coefficients' present values."""
-        if self._settings is None:
+        if self._compiled_settings is None:
             return None
         return saving.compile_config(self)
 

@@ -120,12 +120,12 @@ def judged_by(
                 f"{nearest(main, list(trial.joint))} "
                 f"(members: {', '.join(trial.joint)})."
             )
-        settings = trial.joint._compiled()
+        settings = trial.joint.compiled_settings
         entries = [one.metric.name for one in settings.metrics]
         if metric is None:
             own = [o.metric.name for o in settings.metrics if o.member == main]
             metric = own[0] if own else f"{main}_loss"
-        if metric not in (*entries, *settings.ledger.entries):
+        if metric not in (*entries, *settings.loss_tracker.entries):
             raise ValueError(
                 f"`metric`: arm {name!r} has no {metric!r}"
                 f"{nearest(metric, entries)} (entries: {', '.join(entries)})."

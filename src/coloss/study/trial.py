@@ -238,7 +238,7 @@ class Trial:
     def _projectors(self, seed: int) -> Values:
         keras.utils.set_random_seed(seed)
         found: Values = {}
-        for layer in self.joint.helpers.projectors._flatten_layers():
+        for layer in self.joint.auxiliary.projectors._flatten_layers():
             if isinstance(layer, Projector):
                 fresh = Projector(layer.kind)
                 fresh.build(*layer._shapes)
@@ -248,7 +248,7 @@ class Trial:
 
     def _draws(self, seed: int) -> Values:
         """Return the state of the random numbers that weights are drawn from."""
-        seeds = self.joint.helpers.balance.seeds
+        seeds = self.joint.auxiliary.balance.seeds
         if seeds is None:
             return {}
         fresh = keras.random.SeedGenerator(seed)
@@ -275,7 +275,7 @@ class Trial:
         Args:
             logs: entries by name; vector metrics (one number a class) become means.
         """
-        settings = self.joint._compiled()
+        settings = self.joint.compiled_settings
         names = {"loss", *(f"{name}_loss" for name in settings.losses)}
         names |= {one.metric.name for one in settings.metrics}
         return {n: float(np.mean(v)) for n, v in logs.items() if n in names}

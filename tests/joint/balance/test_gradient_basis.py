@@ -9,7 +9,7 @@ import pytest
 from coloss import Trainable
 from coloss.joint import JointModel
 from coloss.joint.balance import state as balance
-from coloss.joint.balance.gradient_basis import Parts
+from coloss.joint.balance.gradient_basis import GradientBasis
 
 pytestmark = pytest.mark.backend
 ROWS = 12
@@ -61,13 +61,13 @@ def after(model, x=X, **options):
 def summand_by_summand(monkeypatch):
     """Return a function that takes a step with one pass backwards a summand."""
 
-    def plain(self, forms, values, weights, blocks, reached, owners):
-        self.positions = [block.summands for block in blocks]
-        self.tables = [None] * len(blocks)
+    def plain(self, forms, values, weights, groups, reached, owners):
+        self.positions = [group.summands for group in groups]
+        self.tables = [None] * len(groups)
 
     def take(*arguments, x=X, options=None, **how):
         with monkeypatch.context() as patch:
-            patch.setattr(Parts, "divide", plain)
+            patch.setattr(GradientBasis, "divide", plain)
             return after(joint(*arguments, **how), x, **(options or {}))
 
     return take
@@ -128,7 +128,7 @@ def test_passes_backwards_are_counted(objective, passes, monkeypatch):
     whole = balance.rows_of
 
     def counted(pull, needed, places):
-        names = [block.name for block in model.helpers.balance.blocks]
+        names = [group.name for group in model.auxiliary.balance.groups]
         met = [n for n in names if n in passes]
         seen.update(zip(met, map(len, needed), strict=True))
         return whole(pull, needed, places)

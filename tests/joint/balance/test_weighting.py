@@ -155,7 +155,7 @@ def test_shared_layers_need_the_level_of_parameters():
         compile_(model, aggregator="upgrad", aggregation_level="output")
     before = layer.get_weights()
     compile_(model, objective="a + b", aggregator="mean")
-    assert model.helpers.balance.level == "parameter"
+    assert model.auxiliary.balance.level == "parameter"
     x, y = data()
     model.train_on_batch(x, y)
     halved = [a - b for a, b in zip(before, layer.get_weights(), strict=True)]
@@ -200,10 +200,11 @@ def test_rates_of_networks_enter_the_history_and_evaluation_is_no_training():
     np.testing.assert_allclose(rates[:, :2], 1.0)
     np.testing.assert_allclose(rates.sum(0), 2.0, rtol=1e-5)
     assert abs(rates[:, 2:] - 1).max() > 1e-3
-    before = model.helpers.balance.weighting_state.numpy()
+    before = model.auxiliary.balance.weighting_state.numpy()
     model.fit(x, y, epochs=1, verbose=0, validation_split=0.5)
     assert (
-        before["finished"] <= model.helpers.balance.weighting_state.numpy()["finished"]
+        before["finished"]
+        <= model.auxiliary.balance.weighting_state.numpy()["finished"]
     )
 
 
@@ -296,7 +297,7 @@ def test_states_of_several_runs_live_side_by_side():
         [np.stack([v, 0.5 * v]) if g == 0 else np.stack([v, v]) for v in group]
         for g, group in enumerate(state)
     ]
-    with model._handover.open():
+    with model._step_context.open():
         step = jax.jit(jax.vmap(model.train_step, in_axes=(0, None)))
         _, both = step(tuple(scaled), (x, y))
         for run in range(2):

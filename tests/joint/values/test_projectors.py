@@ -76,9 +76,9 @@ def test_hint_projects_the_learner_to_the_sources_width():
         {"a": vector(4, 6), "b": vector(5, 8)}, "a + b + hint(b.hidden >> a.hidden)"
     )
     x = {"a": array(4), "b": array(5)}
-    assert not model.helpers.projectors.built
+    assert not model.auxiliary.projectors.built
     before = model.evaluate(x, Y, verbose=0, return_dict=True)
-    (matrix,) = model.helpers.trainable_variables
+    (matrix,) = model.auxiliary.trainable_variables
     assert tuple(matrix.shape) == (6, 8)
     start = keras.ops.convert_to_numpy(matrix.value).copy()
     model.fit(x, Y, epochs=20, verbose=0, batch_size=ROWS)
@@ -94,8 +94,8 @@ def test_hint_projects_the_learner_to_the_sources_width():
 def test_equal_widths_need_no_projector():
     model = joined({"a": vector(), "b": vector()}, "a + hint(b.hidden >> a.hidden)")
     model.test_on_batch({"a": array(4), "b": array(4)}, Y)
-    assert model.helpers.projectors.built
-    assert not model.helpers.trainable_variables
+    assert model.auxiliary.projectors.built
+    assert not model.auxiliary.trainable_variables
 
 
 def test_the_variance_of_vid_is_trained():
@@ -106,7 +106,7 @@ def test_the_variance_of_vid_is_trained():
     )
     x = {"a": array(4), "b": array(5)}
     model.train_on_batch(x, Y)
-    raw = model.helpers.trainable_variables[-1]
+    raw = model.auxiliary.trainable_variables[-1]
     first = keras.ops.convert_to_numpy(raw.value).copy()
     model.train_on_batch(x, Y)
     assert np.all(np.abs(keras.ops.convert_to_numpy(raw.value) - first) > 1e-4)
@@ -182,8 +182,8 @@ def test_projectors_are_saved_for_resume_and_left_behind(tmp_path):
     model.fit(x, Y, **fit)
     again.fit(x, Y, **fit)
     for one, other in zip(
-        [*model.weights, *model.helpers.variables],
-        [*again.weights, *again.helpers.variables],
+        [*model.weights, *model.auxiliary.variables],
+        [*again.weights, *again.auxiliary.variables],
         strict=True,
     ):
         np.testing.assert_allclose(

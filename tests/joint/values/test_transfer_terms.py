@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import coloss
-from coloss.joint.values.running_accuracy import Reliability
+from coloss.joint.values.running_accuracy import RunningAccuracy
 from coloss.objective import Objective
 
 pytestmark = pytest.mark.backend
@@ -159,7 +159,7 @@ def test_the_network_gate_opens_when_validation_says_that_the_source_is_better()
 def test_without_validation_the_network_gate_goes_by_who_learnt_faster():
     """Both know their rows by heart in the end: their present accuracy says nothing."""
     bound = Objective("a + b + distill(b >> a, gate='network')").bind(["a", "b"])
-    found = Reliability(bound)
+    found = RunningAccuracy(bound)
     assert float(found.trust("a", "b")) == 0
     for step in range(300):
         hits = {"a": min(5 + step, 10), "b": min(8 + step, 10)}
@@ -224,5 +224,5 @@ def test_a_term_without_rows_has_no_row_gate():
 
 def test_terms_on_layers_of_the_objective_need_no_projector():
     model = joined("a + b + cka(b.hidden >> a.hidden)")
-    assert model.helpers.projectors.built
-    assert not model.helpers.trainable_variables
+    assert model.auxiliary.projectors.built
+    assert not model.auxiliary.trainable_variables

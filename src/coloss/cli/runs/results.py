@@ -25,7 +25,7 @@ def explained(joint: JointModel, found: Any, main: str) -> dict[str, Any]:
         found: its explanation.
         main: the network that is to gain.
     """
-    settings = joint._compiled()
+    settings = joint.compiled_settings
     metrics: dict[str, list[str]] = {}
     for one in settings.metrics:
         metrics.setdefault(one.member, []).append(one.metric.name)

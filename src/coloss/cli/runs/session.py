@@ -88,8 +88,8 @@ def check_monitor(config: Config, joint: JointModel) -> None:
     """Refuse a `training.monitor` that the history will not have."""
     from coloss.objective.errors import nearest
 
-    settings = joint._compiled()
-    known = ["loss", *settings.ledger.entries]
+    settings = joint.compiled_settings
+    known = ["loss", *settings.loss_tracker.entries]
     known += [one.metric.name for one in settings.metrics]
     entry = config.monitor.removeprefix("val_")
     if entry not in known:

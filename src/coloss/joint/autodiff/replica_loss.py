@@ -29,8 +29,8 @@ def refuse_replicas(model: Any) -> None:
     Raises:
         ValueError: if it would see a part of each batch only.
     """
-    helpers = getattr(model, "_helpers", None)
-    if helpers is None or helpers.balance.plan is None or replicas() == 1:
+    auxiliary = getattr(model, "_auxiliary", None)
+    if auxiliary is None or auxiliary.balance.plan is None or replicas() == 1:
         return
     raise ValueError(
         "`weighting` and `aggregator` need the whole batch; under a TensorFlow "

@@ -14,14 +14,14 @@ from typing import Any
 
 from keras import ops
 
-from coloss.joint.balance.parameter_groups import Block
+from coloss.joint.balance.parameter_groups import ParameterGroup
 from coloss.objective.rows import Atom, Form
 
 Tensor = Any
 
 
 @dataclass
-class Parts:
+class GradientBasis:
     """What a balanced train step takes gradients of.
 
     Attributes:
@@ -29,8 +29,8 @@ class Parts:
         rest: a scalar: regularizers, and the price of trained weights.
         has_regularizers: whether the rest reaches the members.
         elements: A scalars of which summands are combinations.
-        positions: for each block, those of `values` whose gradients it needs.
-        tables: for each block (k, r), its summands' gradients as combinations of
+        positions: for each group, those of `values` whose gradients it needs.
+        tables: for each group (k, r), its summands' gradients as combinations of
             these; None: they are the summands themselves.
     """
 
@@ -46,12 +46,14 @@ class Parts:
         """All of which a gradient may be taken: summands, the rest, elements."""
         return [*self.summands, self.rest, *self.elements]
 
-    def outside(self, values: Sequence[Tensor], tables: list[Tensor | None]) -> Parts:
+    def outside(
+        self, values: Sequence[Tensor], tables: list[Tensor | None]
+    ) -> GradientBasis:
         """Return the same with tensors that outlive the function they were made in.
 
         Args:
             values: in the order of `values`.
-            tables: one a block.
+            tables: one a group.
         """
         count = len(self.summands)
         return replace(
@@ -67,40 +69,40 @@ class Parts:
         forms: Sequence[Form],
         values: Sequence[Tensor],
         weights: Tensor | None,
-        blocks: Sequence[Block],
+        groups: Sequence[ParameterGroup],
         reached: Sequence[Collection[str]],
         owners: dict[Atom, str],
     ) -> None:
-        """Find what each block needs.
+        """Find what each group needs.
 
         Args:
             forms: the K summands, before they are weighed.
             values: theirs.
             weights: (K,) or None.
-            blocks: where gradients are combined.
+            groups: where gradients are combined.
             reached: for each summand, the members that get a gradient from it.
             owners: the member of each supervised loss.
         """
         elements = _elements(forms, values, reached, owners)
         first = len(self.summands) + 1
         used: dict[int, int] = {}
-        for block in blocks:
+        for group in groups:
             near = [
                 i
                 for i, element in enumerate(elements)
-                if not element.reach.isdisjoint(block.owners)
+                if not element.reach.isdisjoint(group.owners)
             ]
-            if not near or len(near) >= len(block.summands):
-                self.positions.append(block.summands)
+            if not near or len(near) >= len(group.summands):
+                self.positions.append(group.summands)
                 self.tables.append(None)
                 continue
             for i in near:
                 used.setdefault(i, len(used))
             self.positions.append(tuple(first + used[i] for i in near))
             table = [
-                [elements[i].factors.get(k, 0.0) for i in near] for k in block.summands
+                [elements[i].factors.get(k, 0.0) for i in near] for k in group.summands
             ]
-            self.tables.append(_tensor(table, weights, block.summands))
+            self.tables.append(_tensor(table, weights, group.summands))
         self.elements = [elements[i].value() for i in used]
 
 

@@ -60,17 +60,17 @@ def mixed(rows: Rows, weights: Tensor) -> list[Tensor]:
 def rows_of(
     pull: Pull, needed: Sequence[Sequence[int]], places: Sequence[list[int]]
 ) -> list[Rows]:
-    """Return the gradients that each block needs, one pass backwards a value.
+    """Return the gradients that each group needs, one pass backwards a value.
 
-    Each pass goes through the blocks that need it, and no other.
+    Each pass goes through the groups that need it, and no other.
 
     Args:
         pull: takes gradients.
-        needed: for each block, positions of values.
+        needed: for each group, positions of values.
         places: positions of its variables.
 
     Returns:
-        For each block, for each value, the gradient at each variable.
+        For each group, for each value, the gradient at each variable.
     """
     found: dict[tuple[int, int], Tensor] = {}
     for value in sorted({k for group in needed for k in group}):

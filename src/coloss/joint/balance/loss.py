@@ -11,18 +11,18 @@ from keras import ops
 from keras.src.backend import get_keras_mask, set_keras_mask
 
 from coloss.joint.autodiff import head_rows
-from coloss.joint.balance.gradient_basis import Parts
+from coloss.joint.balance.gradient_basis import GradientBasis
 from coloss.joint.balance.gramian import gramian_of, mixed
 from coloss.joint.outputs.forward import Forward
-from coloss.joint.outputs.logits import Responses
-from coloss.joint.values.batch_values import Batch
+from coloss.joint.outputs.logits import Logits
+from coloss.joint.values.batch_values import BatchValues
 from coloss.objective.rows import Atom, Form, evaluate
 
 Tensor = Any
 Logged = dict[str, tuple[Tensor, Tensor]]
 
 
-class Balancing:
+class BalancedLoss:
     """Evaluates an objective on one batch, weighed and combined.
 
     Args:
@@ -31,11 +31,11 @@ class Balancing:
         labels: (y, sample_weight), of which a batch is made anew.
     """
 
-    def __init__(self, model: Any, batch: Batch, labels: tuple[Any, Any]) -> None:
+    def __init__(self, model: Any, batch: BatchValues, labels: tuple[Any, Any]) -> None:
         """Store the parts; nothing is computed before it is asked for."""
         self.model, self.batch, self._labels = model, batch, labels
-        self.settings = model._compiled()
-        self.balance = model._helpers.balance
+        self.settings = model.compiled_settings
+        self.balance = model._auxiliary.balance
         self.size = batch.forward.size
 
     def total(self, training: bool) -> tuple[Tensor, Logged]:
@@ -62,7 +62,7 @@ class Balancing:
         weighed = _weighed(values, weights)
         rest = regular if penalty is None else regular + penalty
         if self.balance.combines:
-            combined = Parts(weighed, rest, bool(self.model.losses))
+            combined = GradientBasis(weighed, rest, bool(self.model.losses))
             self._hand_over(combined, forms, values, weights)
         if level == "coefficient":
             return _valued(
@@ -72,7 +72,7 @@ class Balancing:
 
     def _hand_over(
         self,
-        parts: Parts,
+        parts: GradientBasis,
         forms: list[Form],
         values: list[Tensor],
         weights: Tensor | None,
@@ -80,8 +80,8 @@ class Balancing:
         """Leave the summands for the train step, which combines their gradients."""
         owners = {atom: name for name, atom in self.batch.atoms.items()}
         reached = self.balance.plan.reached
-        parts.divide(forms, values, weights, self.balance.blocks, reached, owners)
-        self.model._handover.parts = parts
+        parts.divide(forms, values, weights, self.balance.groups, reached, owners)
+        self.model._step_context.basis = parts
 
     def _regularizers(self) -> Tensor:
         total = ops.zeros((), dtype="float32")
@@ -89,7 +89,7 @@ class Balancing:
             total = total + ops.sum(ops.cast(regularizer, "float32"))
         return total
 
-    def _values(self, batch: Batch) -> tuple[list[Form], list[Tensor], Logged]:
+    def _values(self, batch: BatchValues) -> tuple[list[Form], list[Tensor], Logged]:
         """Return the summands, their values, and the parts for the history."""
         forms = [evaluate(one, batch) for one, _ in self.settings.summands]
         values = [form.value() for form in forms]
@@ -103,14 +103,14 @@ class Balancing:
         plan = self.balance.plan
         scores = self._scores() if plan.kind == "network" else None
         return self.balance.weigh(
-            _detached(values), scores, self.model._helpers.windows.epoch
+            _detached(values), scores, self.model._auxiliary.schedule.epoch
         )
 
     def _scores(self) -> tuple[Tensor, Tensor]:
         """Return what a weighting of networks reads: (M,) numbers and (M,) rows."""
         plan = self.balance.plan
         reads, batch = plan.weighting.reads, self.batch
-        responses = Responses(batch.forward.outputs, batch.losses, batch.members)
+        responses = Logits(batch.forward.outputs, batch.losses, batch.members)
         found = []
         for name in plan.networks:
             if batch.labels(name) is None:
@@ -140,11 +140,11 @@ class Balancing:
         """
         if weights is not None:
             forms = [form.scaled(weights[k]) for k, form in enumerate(forms)]
-        blocks = {block.owners[0]: block for block in self.balance.blocks}
+        groups = {group.owners[0]: group for group in self.balance.groups}
         table, gramians = {}, []
-        for member, block in blocks.items():
+        for member, group in groups.items():
             atom = self.batch.atom(member)
-            factors = [forms[k].terms.get(atom, 0.0) for k in block.summands]
+            factors = [forms[k].terms.get(atom, 0.0) for k in group.summands]
             table[member] = ops.stack(
                 [ops.convert_to_tensor(factor, dtype="float32") for factor in factors]
             )
@@ -183,10 +183,10 @@ class Balancing:
         values, parts, rows = head_rows(head, leaves)
         weights, penalty = self._weights(values)
         cotangents, gramians = [], []
-        for block in self.balance.blocks:
-            own = [i for i, (member, _) in enumerate(keys) if member == block.owners[0]]
+        for group in self.balance.groups:
+            own = [i for i, (member, _) in enumerate(keys) if member == group.owners[0]]
             found = [
-                [_scaled(rows[k][i], weights, k) for i in own] for k in block.summands
+                [_scaled(rows[k][i], weights, k) for i in own] for k in group.summands
             ]
             cotangents.append((own, found))
             gramians.append(gramian_of(found) if len(found) > 1 else None)
@@ -231,7 +231,7 @@ def _mean_and_rows(atom: Atom, size: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _true_class(
-    batch: Batch, responses: Responses, name: str, reads: str
+    batch: BatchValues, responses: Logits, name: str, reads: str
 ) -> tuple[Tensor, Tensor]:
     """Return the mean probability of the true class, or its surprise, and the rows."""
     classes = batch.classes(name)

@@ -1,4 +1,4 @@
-"""Where gradients are combined: variables with the same owners are one block."""
+"""Where gradients are combined: variables with the same owners are one group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import keras
 
 
 @dataclass(frozen=True)
-class Block:
+class ParameterGroup:
     """Variables at which the same summands meet.
 
     Attributes:
@@ -24,18 +24,18 @@ class Block:
     summands: tuple[int, ...]
 
 
-def blocks_of(
+def groups_of(
     members: Mapping[str, keras.Model],
     reached: Sequence[Collection[str]],
     shared: bool = True,
-) -> list[Block]:
-    """Return the blocks of built members, in order of first appearance.
+) -> list[ParameterGroup]:
+    """Return the groups of built members, in order of first appearance.
 
     Args:
         members: networks by name.
         reached: for each summand, the members that get a gradient from it.
-        shared: whether variables of several members make a block of their own;
-            False: one block a member.
+        shared: whether variables of several members make a group of their own;
+            False: one group a member.
     """
     groups: Iterable[tuple[str, ...]] = owners_of(members).values()
     if not shared:
@@ -46,7 +46,7 @@ def blocks_of(
             k for k, names in enumerate(reached) if not set(group).isdisjoint(names)
         ]
         if which:
-            found.append(Block("+".join(group), group, tuple(which)))
+            found.append(ParameterGroup("+".join(group), group, tuple(which)))
     return found
 
 
@@ -68,25 +68,25 @@ def sharing(members: Mapping[str, keras.Model]) -> tuple[str, ...] | None:
 
 
 def places(
-    blocks: Sequence[Block],
+    groups: Sequence[ParameterGroup],
     members: Mapping[str, keras.Model],
     variables: Sequence[Any],
 ) -> tuple[list[list[int]], list[int]]:
-    """Return where each block's variables stand, and all others.
+    """Return where each group's variables stand, and all others.
 
     Args:
-        blocks: from `blocks_of`, with shared ones apart.
+        groups: from `groups_of`, with shared ones apart.
         members: networks by name.
         variables: the trained variables of the joint model.
 
     Returns:
-        Positions for each block, and the positions of the rest.
+        Positions for each group, and the positions of the rest.
     """
     owners = owners_of(members)
-    index = {block.owners: i for i, block in enumerate(blocks)}
-    found: list[list[int]] = [[] for _ in blocks]
+    index = {group.owners: i for i, group in enumerate(groups)}
+    found: list[list[int]] = [[] for _ in groups]
     rest: list[int] = []
     for position, variable in enumerate(variables):
-        block = index.get(owners.get(id(variable), ()))
-        (rest if block is None else found[block]).append(position)
+        group = index.get(owners.get(id(variable), ()))
+        (rest if group is None else found[group]).append(position)
     return found, rest

@@ -10,7 +10,7 @@ import keras
 
 from coloss import aggregation
 from coloss.aggregation import LEVELS
-from coloss.joint.balance.parameter_groups import Block, blocks_of, sharing
+from coloss.joint.balance.parameter_groups import ParameterGroup, groups_of, sharing
 from coloss.joint.members import is_frozen
 from coloss.joint.supervision.member_loss import CLASSES, REGRESSION
 from coloss.joint.values.term_schedule import OPTIONS
@@ -23,7 +23,7 @@ from coloss.weighting.base import Summand
 from coloss.weighting.signs import ANY, Range, coefficient_range, range_of
 
 if TYPE_CHECKING:
-    from coloss.joint.compiled import Settings
+    from coloss.joint.compiled import CompiledSettings
 
 _SIGNED_LOSSES = ("CosineSimilarity", "Poisson")
 
@@ -92,7 +92,7 @@ class Plan:
         """
         return self.kind == "gradient" or level == "parameter"
 
-    def blocks(self, members: Mapping[str, keras.Model]) -> list[Block]:
+    def groups(self, members: Mapping[str, keras.Model]) -> list[ParameterGroup]:
         """Return where gradients are combined.
 
         Args:
@@ -106,13 +106,13 @@ class Plan:
         if level is None and self.kind != "gradient":
             return []
         apart = level not in ("coefficient", "output")
-        found = blocks_of(members, self.reached, apart)
-        self.check_blocks(found)
+        found = groups_of(members, self.reached, apart)
+        self.check_groups(found)
         return found
 
-    def alone(self, summand: int, block: Block) -> bool:
-        """Whether a summand reads and trains one network alone: the block's."""
-        return self.read[summand] == frozenset(block.owners)
+    def alone(self, summand: int, group: ParameterGroup) -> bool:
+        """Whether a summand reads and trains one network alone: the group's."""
+        return self.read[summand] == frozenset(group.owners)
 
     def level_for(self, shared: Sequence[str] | None) -> str | None:
         """Return the level at which gradients are combined.
@@ -158,15 +158,15 @@ class Plan:
             )
         return found
 
-    def aggregator_of(self, block: Block) -> Any:
-        """Return the aggregator for a block's summands.
+    def aggregator_of(self, group: ParameterGroup) -> Any:
+        """Return the aggregator for a group's summands.
 
         None where its gradients are added: one summand is alone, or the summand that
         leads does not reach it.
         """
-        if self.aggregator is None or len(block.summands) < 2:
+        if self.aggregator is None or len(group.summands) < 2:
             return None
-        names = [self.names[k] for k in block.summands]
+        names = [self.names[k] for k in group.summands]
         primary = getattr(self.aggregator, "primary", None)
         if primary is None:
             return self.aggregator.bind(names)
@@ -175,13 +175,13 @@ class Plan:
             return None
         return replace(self.aggregator, primary=leading).bind(names)
 
-    def check_blocks(self, blocks: Sequence[Block]) -> None:
+    def check_groups(self, groups: Sequence[ParameterGroup]) -> None:
         """Refuse to combine where no two summands meet.
 
         Raises:
             ValueError: if every network is reached by one summand at most.
         """
-        if any(len(block.summands) > 1 for block in blocks) or self.whole:
+        if any(len(group.summands) > 1 for group in groups) or self.whole:
             return
         name = type(self.aggregator or self.weighting).__name__
         raise ValueError(
@@ -195,7 +195,7 @@ def make_plan(
     weighting: Any,
     aggregator: Any,
     level: str | None,
-    settings: Settings,
+    settings: CompiledSettings,
     members: Mapping[str, keras.Model],
     coefficients: Mapping[str, Any],
 ) -> Plan | None:
@@ -240,12 +240,14 @@ def make_plan(
     _check(plan, settings, coefficients)
     if all(member.built for member in members.values()):
         # Of others it is known when they are built, before the first step.
-        for block in plan.blocks(members):
-            plan.aggregator_of(block)
+        for group in plan.groups(members):
+            plan.aggregator_of(group)
     return plan
 
 
-def _check(plan: Plan, settings: Settings, coefficients: Mapping[str, Any]) -> None:
+def _check(
+    plan: Plan, settings: CompiledSettings, coefficients: Mapping[str, Any]
+) -> None:
     found = plan.weighting or plan.aggregator
     name = type(found).__name__
     if plan.kind != "network" and len(plan.names) < 2:
@@ -278,7 +280,7 @@ def _check(plan: Plan, settings: Settings, coefficients: Mapping[str, Any]) -> N
         )
 
 
-def _check_networks(plan: Plan, settings: Settings) -> None:
+def _check_networks(plan: Plan, settings: CompiledSettings) -> None:
     name = type(plan.weighting).__name__
     if len(plan.networks) < 2:
         raise ValueError(
@@ -296,7 +298,7 @@ def _check_networks(plan: Plan, settings: Settings) -> None:
 
 
 def _summands(
-    plan: Plan, settings: Settings, coefficients: Mapping[str, Any]
+    plan: Plan, settings: CompiledSettings, coefficients: Mapping[str, Any]
 ) -> list[Summand]:
     ranges = {name: coefficient_range(value) for name, value in coefficients.items()}
     losses = {name: _loss_range(loss) for name, loss in settings.losses.items()}
@@ -320,7 +322,7 @@ def _loss_range(loss: Any) -> Range:
     return ANY if owner in _SIGNED_LOSSES else (0.0, float("inf"))
 
 
-def _kind(expression: Expression, settings: Settings) -> str:
+def _kind(expression: Expression, settings: CompiledSettings) -> str:
     kinds = {
         "regression" if settings.losses[name].kind == REGRESSION else "classification"
         for name in reach.losses(expression)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from coloss.joint.balance.gradient_basis import Parts
+from coloss.joint.balance.gradient_basis import GradientBasis
 from coloss.joint.balance.gramian import (
     Pull,
     Rows,
@@ -18,10 +18,10 @@ from coloss.joint.balance.gramian import (
     rows_of,
     sandwiched,
 )
-from coloss.joint.balance.parameter_groups import Block, places, sharing
+from coloss.joint.balance.parameter_groups import ParameterGroup, places, sharing
 from coloss.joint.balance.plan import Plan
-from coloss.joint.balance.state_arrays import Memory
-from coloss.joint.balance.statistics import Journal
+from coloss.joint.balance.state_arrays import StateArrays
+from coloss.joint.balance.statistics import BalanceStatistics
 
 Tensor = Any
 
@@ -38,11 +38,11 @@ class Balance(keras.layers.Layer):
         super().__init__(name="balance")
         self.plan = plan
         self.level: str | None = None
-        self.blocks: tuple[Block, ...] = ()
+        self.groups: tuple[ParameterGroup, ...] = ()
         self._bound: tuple[Any, ...] = ()
-        self.weighting_state = Memory("weighting", {})
-        self.aggregator_states: list[Memory] = []
-        self.journal: Journal | None = None
+        self.weighting_state = StateArrays("weighting", {})
+        self.aggregator_states: list[StateArrays] = []
+        self.statistics: BalanceStatistics | None = None
         self.seeds = None
         if plan is not None and plan.draws:
             self.seeds = keras.random.SeedGenerator()
@@ -68,7 +68,7 @@ class Balance(keras.layers.Layer):
         return self.plan.networks
 
     def create(self, members: Mapping[str, keras.Model]) -> None:
-        """Find the blocks, and create every variable.
+        """Find the groups, and create every variable.
 
         Args:
             members: networks by name, built.
@@ -80,10 +80,10 @@ class Balance(keras.layers.Layer):
         plan = self.plan
         if plan is None or self.built:
             return
-        self.blocks = tuple(plan.blocks(members))
+        self.groups = tuple(plan.groups(members))
         self.level = plan.level_for(sharing(members))
         self._create_states(plan)
-        self.journal = Journal(plan, self.blocks)
+        self.statistics = BalanceStatistics(plan, self.groups)
         self.built = True
 
     def _create_states(self, plan: Plan) -> None:
@@ -91,14 +91,16 @@ class Balance(keras.layers.Layer):
         if weighting is not None:
             count = len(plan.networks if plan.kind == "network" else plan.names)
             arrays = weighting.init(count, plan.kinds)
-            self.weighting_state = Memory("weighting", arrays, weighting.trained)
+            self.weighting_state = StateArrays("weighting", arrays, weighting.trained)
         if plan.aggregator is not None:
-            self._bound = tuple(plan.aggregator_of(block) for block in self.blocks)
-            for index, (block, one) in enumerate(
-                zip(self.blocks, self._bound, strict=True)
+            self._bound = tuple(plan.aggregator_of(group) for group in self.groups)
+            for index, (group, one) in enumerate(
+                zip(self.groups, self._bound, strict=True)
             ):
-                arrays = {} if one is None else one.init(len(block.summands))
-                self.aggregator_states.append(Memory(f"aggregator_{index}", arrays))
+                arrays = {} if one is None else one.init(len(group.summands))
+                self.aggregator_states.append(
+                    StateArrays(f"aggregator_{index}", arrays)
+                )
 
     # --- weights -----------------------------------------------------------------
 
@@ -117,7 +119,7 @@ class Balance(keras.layers.Layer):
             where summands keep their weight.
         """
         plan = self.plan
-        if plan is None or plan.weighting is None or self.journal is None:
+        if plan is None or plan.weighting is None or self.statistics is None:
             return None, None
         state = self.weighting_state.read()
         if plan.kind == "loss":
@@ -127,7 +129,7 @@ class Balance(keras.layers.Layer):
             # PyTorch refuses a gradient through what was assigned after it was read.
             changed = {k: v for k, v in new.items() if v is not state.get(k)}
             self.weighting_state.write(changed)
-            self.journal.note_weights(weights)
+            self.statistics.note_weights(weights)
             return weights, plan.weighting.penalty(state)
         if plan.kind == "network" and scores is not None:
             numbers, rows = scores
@@ -138,7 +140,7 @@ class Balance(keras.layers.Layer):
             known = ops.all(rows > 0)
             kept = {k: ops.where(known, new[k], state[k]) for k in new}
             self.weighting_state.write(kept)
-            self.journal.note_rates(ops.where(known, rates, ops.ones_like(rates)))
+            self.statistics.note_rates(ops.where(known, rates, ops.ones_like(rates)))
         return None, None
 
     def validate(self, scores: tuple[Tensor, Tensor]) -> None:
@@ -147,11 +149,11 @@ class Balance(keras.layers.Layer):
         Args:
             scores: as in `weigh`.
         """
-        if self.plan is None or not self.plan.validates or self.journal is None:
+        if self.plan is None or not self.plan.validates or self.statistics is None:
             return
         state = self.weighting_state.read()
         numbers, rows = scores
-        size = ops.min(rows) * self.journal.open_gate()
+        size = ops.min(rows) * self.statistics.open_gate()
         self.weighting_state.write(self.plan.weighting.validate(state, numbers, size))
 
     def forget_validation(self) -> None:
@@ -165,18 +167,18 @@ class Balance(keras.layers.Layer):
     # --- gradients ---------------------------------------------------------------
 
     def aggregate(self, gramians: Sequence[Tensor | None], values: Tensor) -> list[Any]:
-        """Return the weights of each block's summands, and take one step.
+        """Return the weights of each group's summands, and take one step.
 
         Args:
-            gramians: (k, k) of each block; None where one summand is alone.
+            gramians: (k, k) of each group; None where one summand is alone.
             values: (K,) of the summands, detached.
 
         Returns:
-            (k,) for each block; None where a lone summand keeps its gradient.
+            (k,) for each group; None where a lone summand keeps its gradient.
         """
         plan = self.plan
         assert plan is not None
-        assert self.journal is not None
+        assert self.statistics is not None
         found: list[Any] = []
         if plan.kind == "gradient":
             found = self._weighted(gramians, values)
@@ -191,18 +193,18 @@ class Balance(keras.layers.Layer):
                 )
                 memory.write(new)
                 found.append(weights)
-        self.journal.note_blocks(gramians, found)
+        self.statistics.note_blocks(gramians, found)
         return found
 
     def _weighted(self, gramians: Sequence[Tensor | None], values: Tensor) -> list[Any]:
         """Return the weights of a weighting that reads gradients."""
         plan = self.plan
         assert plan is not None
-        assert self.journal is not None
+        assert self.statistics is not None
         if not plan.whole:
             found: list[Any] = []
-            for block, gramian in zip(self.blocks, gramians, strict=True):
-                own = [float(plan.alone(k, block)) for k in block.summands]
+            for group, gramian in zip(self.groups, gramians, strict=True):
+                own = [float(plan.alone(k, group)) for k in group.summands]
                 if gramian is None or len(set(own)) < 2:
                     found.append(None)
                     continue
@@ -211,26 +213,26 @@ class Balance(keras.layers.Layer):
                 found.append(weights)
             return found
         total = 0.0
-        for block, gramian in zip(self.blocks, gramians, strict=True):
-            spread = ops.convert_to_tensor(self.journal.selection(block).T)
+        for group, gramian in zip(self.groups, gramians, strict=True):
+            spread = ops.convert_to_tensor(self.statistics.selection(group).T)
             total = total + sandwiched(spread, gramian)
         weights, new = plan.weighting.update(
             self.weighting_state.read(), values, gramian=total
         )
         self.weighting_state.write(new)
-        self.journal.note_weights(weights)
-        return [ops.take(weights, list(block.summands)) for block in self.blocks]
+        self.statistics.note_weights(weights)
+        return [ops.take(weights, list(group.summands)) for group in self.groups]
 
-    def meets(self, block: Block) -> bool:
-        """Whether a block's gradients are taken apart."""
+    def meets(self, group: ParameterGroup) -> bool:
+        """Whether a group's gradients are taken apart."""
         if self.plan is not None and self.plan.whole:
             return True
-        return len(block.summands) > 1
+        return len(group.summands) > 1
 
     def gradients(
         self,
         pull: Pull,
-        parts: Parts,
+        parts: GradientBasis,
         members: Mapping[str, keras.Model],
         variables: Sequence[Any],
     ) -> list[Tensor]:
@@ -238,13 +240,13 @@ class Balance(keras.layers.Layer):
 
         Args:
             pull: takes gradients of the parts' values.
-            parts: the K summands, what else is minimised, and what blocks need.
+            parts: the K summands, what else is minimised, and what groups need.
             members: networks by name.
             variables: the trained variables of the joint model.
         """
         count = len(parts.summands)
-        everywhere, rest = places(self.blocks, members, variables)
-        apart = [i for i, block in enumerate(self.blocks) if self.meets(block)]
+        everywhere, rest = places(self.groups, members, variables)
+        apart = [i for i, group in enumerate(self.groups) if self.meets(group)]
         plain = rest + [
             position
             for i, own in enumerate(everywhere)
@@ -260,7 +262,7 @@ class Balance(keras.layers.Layer):
         found: dict[int, Tensor] = {}
         for i, own, weight in zip(apart, rows, weights, strict=True):
             if weight is None:
-                weight = ops.ones((len(self.blocks[i].summands),), dtype="float32")
+                weight = ops.ones((len(self.groups[i].summands),), dtype="float32")
             if parts.tables[i] is not None:
                 weight = ops.matmul(weight, parts.tables[i])
             found |= zip(everywhere[i], mixed(own, weight), strict=True)
@@ -274,9 +276,9 @@ class Balance(keras.layers.Layer):
         return [found[position] for position in range(len(variables))]
 
     def _weights_of(
-        self, apart: Sequence[int], rows: Sequence[Rows], parts: Parts
+        self, apart: Sequence[int], rows: Sequence[Rows], parts: GradientBasis
     ) -> list[Any]:
-        gramians: list[Any] = [None] * len(self.blocks)
+        gramians: list[Any] = [None] * len(self.groups)
         for i, own in zip(apart, rows, strict=True):
             gramians[i] = sandwiched(parts.tables[i], gramian_of(own))
         values = ops.stop_gradient(ops.stack(parts.summands))
@@ -285,9 +287,9 @@ class Balance(keras.layers.Layer):
 
     def rates(self) -> Tensor | None:
         """Return the (M,) multipliers of this step's updates; None: no networks."""
-        if not self.networks or self.journal is None:
+        if not self.networks or self.statistics is None:
             return None
-        return ops.convert_to_tensor(self.journal.variable("rates"))
+        return ops.convert_to_tensor(self.statistics.variable("rates"))
 
     def noised(self, gradients: list[Tensor]) -> list[Tensor]:
         """Return the gradients, with a weighting's noise on those of kernels."""

@@ -12,7 +12,7 @@ from keras import ops
 Tensor = Any
 
 
-class Memory(keras.layers.Layer):
+class StateArrays(keras.layers.Layer):
     """Named arrays: carried by every backend's step, saved and loaded by name.
 
     Args:

@@ -11,9 +11,9 @@ import numpy as np
 from keras import ops
 
 from coloss import aggregation
-from coloss.joint.balance.parameter_groups import Block
+from coloss.joint.balance.parameter_groups import ParameterGroup
 from coloss.joint.balance.plan import Plan
-from coloss.joint.balance.state_arrays import Memory
+from coloss.joint.balance.state_arrays import StateArrays
 
 Tensor = Any
 
@@ -39,37 +39,37 @@ class Conflict:
 
 @dataclass(frozen=True)
 class _Meeting:
-    """Means over steps of k summands that meet in a block.
+    """Means over steps of k summands that meet in a group.
 
     Attributes:
-        block: where.
+        group: where.
         weights: (k,).
         cosines: (k, k).
         opposed: (k, k) shares of the steps in which a cosine was negative.
         share: of the steps in which any was.
     """
 
-    block: Block
+    group: ParameterGroup
     weights: np.ndarray
     cosines: np.ndarray
     opposed: np.ndarray
     share: float
 
 
-class Journal(Memory):
+class BalanceStatistics(StateArrays):
     """Sums over all steps since `compile`.
 
     Args:
         plan: what weighs and combines.
-        blocks: where gradients are combined.
+        groups: where gradients are combined.
     """
 
-    def __init__(self, plan: Plan, blocks: Sequence[Block]) -> None:
+    def __init__(self, plan: Plan, groups: Sequence[ParameterGroup]) -> None:
         """Create what the plan fills."""
         self._count = len(plan.names)
         self._names = plan.names
         self._networks = plan.networks if plan.kind == "network" else ()
-        self._blocks = tuple(blocks)
+        self._blocks = tuple(groups)
         arrays: dict[str, np.ndarray] = {"steps": np.zeros((), "float32")}
         if plan.kind == "loss" or plan.whole:
             arrays["weights"] = np.zeros(self._count, "float32")
@@ -80,8 +80,8 @@ class Journal(Memory):
             arrays["gate"] = np.ones((), "float32")
         if self._blocks:
             # All of them in one: each variable costs every step an operation.
-            size = 1 + sum(_size(block) for block in self._blocks)
-            arrays["blocks"] = np.zeros(size, "float32")
+            size = 1 + sum(_size(group) for group in self._blocks)
+            arrays["groups"] = np.zeros(size, "float32")
         super().__init__("journal", arrays)
 
     # --- within a step -----------------------------------------------------------
@@ -104,10 +104,10 @@ class Journal(Memory):
     def note_blocks(
         self, gramians: Sequence[Tensor | None], weights: Sequence[Tensor | None]
     ) -> None:
-        """Take in each block's Gramian and weights; None: a lone summand."""
+        """Take in each group's Gramian and weights; None: a lone summand."""
         parts = [ops.ones((1,), dtype="float32")]
-        for block, gramian, weight in zip(self._blocks, gramians, weights, strict=True):
-            count = len(block.summands)
+        for group, gramian, weight in zip(self._blocks, gramians, weights, strict=True):
+            count = len(group.summands)
             if count < 2:
                 continue
             if weight is None:
@@ -118,12 +118,12 @@ class Journal(Memory):
             against = ops.cast(cosines < 0, "float32")
             parts += [ops.reshape(cosines, (-1,)), ops.reshape(against, (-1,))]
             parts.append(ops.reshape(ops.max(against), (1,)))
-        self._add("blocks", ops.concatenate(parts))
+        self._add("groups", ops.concatenate(parts))
 
-    def selection(self, block: Block) -> np.ndarray:
-        """Return the (k, K) matrix that puts a block's summands among all."""
-        matrix = np.zeros((len(block.summands), self._count), "float32")
-        matrix[np.arange(len(block.summands)), list(block.summands)] = 1.0
+    def selection(self, group: ParameterGroup) -> np.ndarray:
+        """Return the (k, K) matrix that puts a group's summands among all."""
+        matrix = np.zeros((len(group.summands), self._count), "float32")
+        matrix[np.arange(len(group.summands)), list(group.summands)] = 1.0
         return matrix
 
     # --- validation --------------------------------------------------------------
@@ -163,22 +163,22 @@ class Journal(Memory):
                 for n, v in zip(self._networks, means, strict=True)
             }
         for meeting in self._meetings(gone):
-            block = meeting.block
+            group = meeting.group
             if "weights" not in gone:
                 names = [
-                    f"weight/{self._names[k]}/{block.name}" for k in block.summands
+                    f"weight/{self._names[k]}/{group.name}" for k in group.summands
                 ]
                 found |= zip(names, map(float, meeting.weights), strict=True)
-            found[f"conflict/{block.name}"] = meeting.share
+            found[f"conflict/{group.name}"] = meeting.share
         return found
 
     def conflicts(self) -> list[Conflict]:
         """Return every pair of summands that meet, the most opposed first."""
         found = [
             Conflict(
-                meeting.block.name,
-                self._names[meeting.block.summands[first]],
-                self._names[meeting.block.summands[second]],
+                meeting.group.name,
+                self._names[meeting.group.summands[first]],
+                self._names[meeting.group.summands[second]],
                 float(meeting.opposed[first, second]),
                 float(meeting.cosines[first, second]),
             )
@@ -188,14 +188,14 @@ class Journal(Memory):
         return sorted(found, key=lambda one: (-one.share, one.cosine))
 
     def _meetings(self, sums: Mapping[str, np.ndarray]) -> list[_Meeting]:
-        """Return means by block, of those where summands meet."""
-        if "blocks" not in sums:
+        """Return means by group, of those where summands meet."""
+        if "groups" not in sums:
             return []
-        steps, values = max(float(sums["blocks"][0]), 1.0), sums["blocks"][1:]
+        steps, values = max(float(sums["groups"][0]), 1.0), sums["groups"][1:]
         found = []
-        for block in self._blocks:
-            count = len(block.summands)
-            own, values = np.split(values, [_size(block)])
+        for group in self._blocks:
+            count = len(group.summands)
+            own, values = np.split(values, [_size(group)])
             if count < 2:
                 continue
             weights, cosines, opposed, share = np.split(
@@ -204,7 +204,7 @@ class Journal(Memory):
             square = (count, count)
             found.append(
                 _Meeting(
-                    block,
+                    group,
                     weights,
                     cosines.reshape(square),
                     opposed.reshape(square),
@@ -214,7 +214,7 @@ class Journal(Memory):
         return found
 
 
-def _size(block: Block) -> int:
-    """Return how many sums are kept of a block: none where nothing meets."""
-    count = len(block.summands)
+def _size(group: ParameterGroup) -> int:
+    """Return how many sums are kept of a group: none where nothing meets."""
+    count = len(group.summands)
     return count + 2 * count**2 + 1 if count > 1 else 0

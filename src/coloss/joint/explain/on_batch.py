@@ -18,7 +18,7 @@ from coloss.joint.supervision.member_loss import CLASSES, MARGIN, REGRESSION
 from coloss.objective import Objective, ObjectiveError, ObjectiveWarning
 
 if TYPE_CHECKING:
-    from coloss.joint.compiled import Settings
+    from coloss.joint.compiled import CompiledSettings
     from coloss.joint.model import JointModel
 
 # Keras clips probabilities at 1e-7; a cross-entropy on them ends at -log(1e-7).
@@ -37,9 +37,9 @@ def explain_model(
         sample_weight: its weights.
     """
     explanation = explain_form(
-        model._compiled(), model.members, model.coefficient_layer.numbers()
+        model.compiled_settings, model.members, model.coefficient_layer.numbers()
     )
-    plan = model.helpers.balance.plan
+    plan = model.auxiliary.balance.plan
     if plan is not None:
         notes = [*plan.notes(), *explanation.warnings]
         explanation = dataclasses.replace(explanation, warnings=notes)
@@ -51,7 +51,7 @@ def explain_model(
 
 
 def explain_form(
-    settings: Settings,
+    settings: CompiledSettings,
     members: Mapping[str, keras.Model],
     coefficients: Mapping[str, float],
 ) -> Any:
@@ -135,7 +135,7 @@ def gradient_flow(
         for each two summands that reach the same member.
     """
     y, sample_weight = spell_out(
-        tuple(model), model._compiled().losses, y, sample_weight
+        tuple(model), model.compiled_settings.losses, y, sample_weight
     )
     variables = list(model.trainable_variables)
     tensors = [
@@ -144,10 +144,10 @@ def gradient_flow(
         else keras.tree.map_structure(keras.ops.convert_to_tensor, part)
         for part in (dict(x), y, sample_weight)
     ]
-    with model.helpers.reliability.shown_open():
+    with model.auxiliary.running_accuracy.shown_open():
         gradients = summand_gradients(model, variables, *tensors)
     place = {id(variable): index for index, variable in enumerate(variables)}
-    texts = [name for _, name in model._compiled().summands]
+    texts = [name for _, name in model.compiled_settings.summands]
     flow: dict[str, dict[str, float]] = {text: {} for text in texts}
     cosines = []
     for name, member in model.members.items():

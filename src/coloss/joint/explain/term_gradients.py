@@ -66,7 +66,7 @@ class Flow:
 
     def _values(self, x: Any, y: Any, sample_weight: Any) -> list[Any]:
         model = self._model
-        forward = run_members(model.members, x, False, model._compiled().tapped)
+        forward = run_members(model.members, x, False, model.compiled_settings.tapped)
         batch = model.batch_of(forward, y, sample_weight)
         return [evaluate(one, batch).value() for one in self._expressions]
 
@@ -75,5 +75,5 @@ def summand_gradients(
     model: JointModel, variables: list[Any], x: Any, y: Any, sample_weight: Any
 ) -> Gradients:
     """Return the gradient of each summand at each variable; see `Flow`."""
-    summands = [summand for summand, _ in model._compiled().summands]
+    summands = [summand for summand, _ in model.compiled_settings.summands]
     return Flow(model, summands, variables)(x, y, sample_weight)[1]

@@ -1,4 +1,4 @@
-"""The other side of `export_handover`: run with `python -m`, under another backend.
+"""The other side of `other_backend`: run with `python -m`, under another backend.
 
 Reads a request from the present folder, writes the export, and leaves an answer.
 """
@@ -21,7 +21,7 @@ def main(request_path: str) -> int:
     """Do what the request says.
 
     Args:
-        request_path: a JSON file, as `export_handover.write_elsewhere` leaves it.
+        request_path: a JSON file, as `other_backend.write_elsewhere` leaves it.
 
     Returns:
         The exit status; `answer.json` says why it is not 0.

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 from keras import ops
 
-from coloss.joint.balance.gradient_basis import Parts
 from coloss.joint.inputs.missing_rows import clean
 from coloss.joint.members import is_frozen
 from coloss.joint.outputs.layer_outputs import Path, recording
@@ -85,50 +82,3 @@ def _call(member: keras.Model, inputs: Any, training: bool | None) -> Tensor:
     if member._call_has_training_arg:
         return member(inputs, training=training)
     return member(inputs)
-
-
-class Handover(threading.local):
-    """Carries a forward pass from `call` to `compute_loss` within one step.
-
-    Outside `open` nothing is kept, so no tensor outlives its step.
-
-    Attributes:
-        parts: what is minimised, where the train step combines gradients itself.
-    """
-
-    def __init__(self) -> None:
-        """Start closed."""
-        self._open = 0
-        self._forward: Forward | None = None
-        self.parts: Parts | None = None
-
-    @contextlib.contextmanager
-    def open(self) -> Iterator[None]:
-        """Keep what `put` is given, until the block ends."""
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
-            if not self._open:
-                self._forward = self.parts = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a step is under way."""
-        return self._open > 0
-
-    def put(self, forward: Forward) -> None:
-        """Keep a forward pass, if a step is under way."""
-        if self._open:
-            self._forward = forward
-
-    def take(self) -> Forward | None:
-        """Return the forward pass of this step, once."""
-        forward, self._forward = self._forward, None
-        return forward
-
-    def take_parts(self) -> Parts | None:
-        """Return what this step combines, once; None: nothing."""
-        parts, self.parts = self.parts, None
-        return parts

@@ -23,7 +23,7 @@ Tensor = Any
 _TINY = 1.1754944e-38
 
 
-class Responses:
+class Logits:
     """The members' outputs as transfer terms need them.
 
     Args:

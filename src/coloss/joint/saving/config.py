@@ -81,12 +81,12 @@ def compile_config(model: Any) -> dict[str, Any]:
     config = _serialize(dict(model._arguments))
     config["objective"] = str(model.objective)
     config["coefficients"] = saved
-    plan = model.helpers.balance.plan
+    plan = model.auxiliary.balance.plan
     if plan is not None and plan.weighting is not None:
         config["weighting"] = methods.to_config(plan.weighting)
     if plan is not None and plan.aggregator is not None:
         config["aggregator"] = aggregation.to_config(plan.aggregator)
-    config["projectors"] = model.helpers.projectors.shapes()
+    config["projectors"] = model.auxiliary.projectors.shapes()
     config["trained"] = bool(model.optimizer is not None and model.optimizer.built)
     return config
 
@@ -113,7 +113,7 @@ def compile_from_config(model: Any, config: dict[str, Any]) -> None:
     )
     model._arguments = MappingProxyType({**model._arguments, "on_ascent": on_ascent})
     if shapes is not None:
-        model.helpers.projectors.create_from(shapes)
+        model.auxiliary.projectors.create_from(shapes)
     # Only what was built has a state in the file.
     if trained and all(member.built for member in model.members.values()):
         model.optimizer.build(model.trainable_variables)
@@ -167,7 +167,7 @@ def print_summary(
     ]
     lines.insert(1, "-" * len(lines[0]))
     print_fn(f'Joint model: "{model.name}"\n' + "\n".join(map(str.rstrip, lines)))
-    if model._settings is not None:
+    if model._compiled_settings is not None:
         print_fn(f"Objective: {model.objective}")
     for name, member in model.members.items():
         print_fn(f"\nMember: {name}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from coloss.joint.balance.gradient_basis import Parts
+from coloss.joint.balance.gradient_basis import GradientBasis
 
 
 def balance_of(model: Any) -> Any:
     """Return the part of a model that changes its train step; None: a plain step."""
-    helpers = getattr(model, "_helpers", None)
-    balance = None if helpers is None else helpers.balance
+    auxiliary = getattr(model, "_auxiliary", None)
+    balance = None if auxiliary is None else auxiliary.balance
     return balance if balance is not None and balance.own_step else None
 
 
@@ -19,7 +19,7 @@ def balanced(
     balance: Any,
     model: Any,
     pull: Any,
-    parts: Parts | None,
+    basis: GradientBasis | None,
     variables: Sequence[Any],
 ) -> list[Any]:
     """Return the gradient that moves each variable.
@@ -29,11 +29,11 @@ def balanced(
         model: the joint model.
         pull: from factors of values, by position, and positions of variables to the
             gradient there.
-        parts: what the values are; None: there is one, the loss.
+        basis: what the values are; None: there is one, the loss.
         variables: the trained variables.
     """
-    if parts is not None:
-        found = balance.gradients(pull, parts, model.members, variables)
+    if basis is not None:
+        found = balance.gradients(pull, basis, model.members, variables)
     else:
         found = pull({0: 1.0}, list(range(len(variables))))
     return balance.noised(found)
@@ -48,7 +48,7 @@ def rates_of(model: Any, rates: Any) -> Iterator[tuple[int, Any]]:
     """
     if rates is None:
         return
-    networks = model._helpers.balance.networks
+    networks = model._auxiliary.balance.networks
     # A shared variable belongs to the first of its members.
     owner: dict[int, int] = {}
     for index, name in enumerate(networks):

@@ -8,7 +8,7 @@ import jax
 import keras
 from jax import numpy as jnp
 
-from coloss.joint.balance.gradient_basis import Parts
+from coloss.joint.balance.gradient_basis import GradientBasis
 from coloss.joint.steps.combined import balance_of, balanced, rates_of
 from coloss.joint.steps.watched_variables import watched
 
@@ -59,7 +59,7 @@ class Steps:
         """Run one step in which a weighting or an aggregator has a hand."""
         trainable, other, slots, metrics = state
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        handed: Parts | None = None
+        handed: GradientBasis | None = None
 
         def minimised(trainable: Any) -> Any:
             nonlocal handed
@@ -73,14 +73,14 @@ class Steps:
                 training=True,
                 optimizer_variables=slots,
             )
-            handed = self._handover.take_parts()
+            handed = self._step_context.take_basis()
             if handed is None:
                 return [loss], (aux, [])
             return handed.values, (aux, handed.tables)
 
         found = jax.vjp(minimised, trainable, has_aux=True)
         values, pull_back, (aux, tables) = found
-        parts = None if handed is None else handed.outside(values, tables)
+        basis = None if handed is None else handed.outside(values, tables)
 
         def pull(factors: Any, places: list[int]) -> list[Any]:
             cotangents = [
@@ -95,7 +95,7 @@ class Steps:
         before = [*zip(variables, trainable, strict=True)]
         before += zip(others, new_other, strict=True)
         with keras.StatelessScope(state_mapping=before) as scope:
-            grads = balanced(balance, self, pull, parts, variables)
+            grads = balanced(balance, self, pull, basis, variables)
             rates = balance.rates()
         new_other = [scope.get_current_value(variable) for variable in others]
         aux = (loss, y_pred, new_other, metrics)

@@ -53,10 +53,10 @@ class Steps:
         if balance is None:
             gradients = tape.gradient(scaled, targets, unconnected_gradients="zero")
         else:
-            parts = self._handover.take_parts()
-            values = [scaled] if parts is None else parts.values
+            basis = self._step_context.take_basis()
+            values = [scaled] if basis is None else basis.values
             pull = _pull(tape, values, targets)
-            gradients = balanced(balance, self, pull, parts, variables)
+            gradients = balanced(balance, self, pull, basis, variables)
             rates = balance.rates()
         loss = tf.where(
             self._gradients_finite(gradients, variables), loss, float("nan")

@@ -48,12 +48,12 @@ class Steps:
         if balance is None:
             gradients = gradients_of(self.optimizer.scale_loss(loss), variables)
         else:
-            parts = self._handover.take_parts()
+            basis = self._step_context.take_basis()
             values = (
-                [self.optimizer.scale_loss(loss)] if parts is None else parts.values
+                [self.optimizer.scale_loss(loss)] if basis is None else basis.values
             )
             pull = pull_back(values, [variable.value for variable in variables])
-            gradients = balanced(balance, self, pull, parts, variables)
+            gradients = balanced(balance, self, pull, basis, variables)
             rates = balance.rates()
         with torch.no_grad():
             seen = loss.detach()

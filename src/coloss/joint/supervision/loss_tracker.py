@@ -11,7 +11,7 @@ from keras import ops
 Tensor = Any
 
 
-class Ledger(keras.metrics.Metric):
+class LossTracker(keras.metrics.Metric):
     """Running means of several numbers, in two variables for all of them.
 
     One metric a number would carry two variables each through every step, which is

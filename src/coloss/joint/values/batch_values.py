@@ -9,18 +9,19 @@ from typing import Any
 import keras
 from keras import ops
 
+from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.members import FUSED
 from coloss.joint.outputs.forward import Forward
 from coloss.joint.supervision.labels import Labels, read_labels, row_losses
 from coloss.joint.supervision.member_loss import CLASSES, DENSE, MemberLoss
-from coloss.joint.values.transfer_terms import Helpers, Teaching
+from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective.expression import Call
 from coloss.objective.rows import Atom, Form
 
 Tensor = Any
 
 
-class Batch:
+class BatchValues:
     """The values of losses, coefficients and transfer terms on one batch.
 
     Args:
@@ -30,7 +31,7 @@ class Batch:
         labels: raw labels by member; a member may have none.
         weights: (batch,) sample weights by member.
         coefficients: variables by name.
-        helpers: layers beside the members that transfer terms need.
+        auxiliary: layers beside the members that transfer terms need.
         labelled: members known to have a label on every row; not looked at.
 
     Attributes:
@@ -45,13 +46,13 @@ class Batch:
         labels: dict[str, Tensor],
         weights: dict[str, Tensor],
         coefficients: Mapping[str, keras.Variable],
-        helpers: Helpers | None = None,
+        auxiliary: AuxiliaryLayers | None = None,
         labelled: Collection[str] = (),
     ) -> None:
         """Store the parts; nothing is computed before it is asked for."""
         self.forward, self.members, self.losses = forward, members, losses
         self.weights, self.coefficients = weights, coefficients
-        self.helpers, self._labelled = helpers, labelled
+        self.auxiliary, self._labelled = auxiliary, labelled
         self._raw_labels = labels
         self._labels: dict[str, Labels] = {}
         self.atoms: dict[str, Atom] = {}
@@ -105,7 +106,7 @@ class Batch:
 
     def transfer(self, term: Call) -> Form:
         """Return a transfer term's value (`Values` protocol)."""
-        return Teaching(self, self.helpers or Helpers()).value(term)
+        return TransferTerms(self, self.auxiliary or AuxiliaryLayers()).value(term)
 
     def classes(self, name: str) -> Tensor | None:
         """Return a member's true classes (batch,), -1 where unlabelled.

@@ -15,7 +15,7 @@ from coloss.transfer import gate
 Tensor = Any
 
 
-class Reliability(keras.layers.Layer):
+class RunningAccuracy(keras.layers.Layer):
     """Running accuracy of the members that a network gate compares.
 
     With validation data, it is the accuracy of the last validation. Without, it is the

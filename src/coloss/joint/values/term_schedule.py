@@ -34,7 +34,7 @@ def factor_at(
     return min(1.0, (epoch - start + 1) / (warmup + 1))
 
 
-class Windows(keras.layers.Layer):
+class TermSchedule(keras.layers.Layer):
     """The factor of each term that has a window, as a variable.
 
     Args:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import keras
 from keras import ops
 
 # Keras has no public way to read the mask that a layer attached to its output.
 from keras.src.backend import get_keras_mask
 
-from coloss.joint.balance.plan import Plan
-from coloss.joint.balance.state import Balance
+from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.inputs.missing_rows import both, replace_rows
-from coloss.joint.outputs.logits import Responses
-from coloss.joint.values.projectors import Key, Projectors
-from coloss.joint.values.running_accuracy import Reliability
-from coloss.joint.values.term_schedule import OPTIONS, Windows
-from coloss.objective import Objective, reach
+from coloss.joint.outputs.logits import Logits
+from coloss.joint.values.projectors import Key
+from coloss.joint.values.term_schedule import OPTIONS
+from coloss.objective import reach
 from coloss.objective.expression import Call, Edge, Port
 from coloss.objective.rows import Atom, Form
 from coloss.transfer import TERMS, Term, gate
@@ -25,7 +22,7 @@ from coloss.transfer.pooling import align
 from coloss.transfer.projector import NONE
 
 if TYPE_CHECKING:
-    from coloss.joint.values.batch_values import Batch
+    from coloss.joint.values.batch_values import BatchValues
 
 Tensor = Any
 
@@ -33,44 +30,18 @@ Tensor = Any
 _OURS = ("detach", "gate", *OPTIONS)
 
 
-class Helpers(keras.layers.Layer):
-    """The layers beside the members that an objective's transfer terms need.
-
-    Args:
-        objective: the joint loss, bound; None: nothing is needed.
-        plan: the weighting and the aggregator; None: neither.
-
-    Attributes:
-        projectors: trained maps between layers.
-        windows: epochs in which terms count.
-        reliability: measured accuracies.
-        balance: adaptive weights and combined gradients.
-    """
-
-    def __init__(
-        self, objective: Objective | None = None, plan: Plan | None = None
-    ) -> None:
-        """Create what the objective needs."""
-        super().__init__(name="helpers")
-        self.projectors = Projectors(objective)
-        self.windows = Windows(objective, plan is not None and plan.by_epoch)
-        self.reliability = Reliability(objective)
-        self.balance = Balance(plan)
-        self.built = True
-
-
-class Teaching:
+class TransferTerms:
     """Evaluates transfer terms on one batch.
 
     Args:
         batch: outputs, taps, labels and losses.
-        helpers: layers beside the members.
+        auxiliary: layers beside the members.
     """
 
-    def __init__(self, batch: Batch, helpers: Helpers) -> None:
+    def __init__(self, batch: BatchValues, auxiliary: AuxiliaryLayers) -> None:
         """Store the parts; nothing is computed before it is asked for."""
-        self.batch, self.helpers = batch, helpers
-        self.responses = Responses(batch.forward.outputs, batch.losses, batch.members)
+        self.batch, self.auxiliary = batch, auxiliary
+        self.responses = Logits(batch.forward.outputs, batch.losses, batch.members)
 
     def make_projectors(self) -> None:
         """Create the projectors for the shapes of this batch."""
@@ -85,12 +56,12 @@ class Teaching:
                 raise ValueError(f"`{term}`: {error}") from error
             return _static(pair[0].shape), _static(pair[1].shape)
 
-        self.helpers.projectors.create(shapes_of)
+        self.auxiliary.projectors.create(shapes_of)
 
     def observe(self, training: bool) -> None:
         """Count how often each member that a gate compares is right."""
         found = {}
-        for name in self.helpers.reliability.names:
+        for name in self.auxiliary.running_accuracy.names:
             classes = self.batch.classes(name)
             if classes is None:
                 raise ValueError(
@@ -107,14 +78,14 @@ class Teaching:
                 ops.sum(ops.cast(ops.logical_and(hit, known), "float32")),
                 ops.sum(ops.cast(known, "float32")),
             )
-        self.helpers.reliability.observe(found, training)
+        self.auxiliary.running_accuracy.observe(found, training)
 
     def value(self, term: Call) -> Form:
         """Return a transfer term's value as a linear form.
 
         A term outside its window is not computed.
         """
-        factor = self.helpers.windows.factor(term)
+        factor = self.auxiliary.schedule.factor(term)
         if factor is None:
             return self._total(term)
         self._read_ahead(term)
@@ -169,8 +140,8 @@ class Teaching:
             raise ValueError(f"`{term}`: {error}") from error
         value = ops.cast(value, "float32")
         if term.option("gate") == "network":
-            trust = self.helpers.reliability.trust(learner.member, sources[0].member)
-            value = value * trust
+            accuracy = self.auxiliary.running_accuracy
+            value = value * accuracy.trust(learner.member, sources[0].member)
         return Atom(value, None if mask is None else ops.any(mask))
 
     def _rows(self, entry: Term, learner: Port, sources: list[Port]) -> Tensor | None:
@@ -239,7 +210,7 @@ class Teaching:
             raise ValueError(f"`{term}`: {error}") from error
         if entry.projector == NONE:
             return list(pair)
-        return list(self.helpers.projectors[term, learner, sources[0]](*pair))
+        return list(self.auxiliary.projectors[term, learner, sources[0]](*pair))
 
     def aligned(
         self, entry: Term, learner: Port, source: Port, first: Tensor, second: Tensor

@@ -86,9 +86,9 @@ class Programs:
         """
         joint = self._joint
         values = joint.coefficient_layer.move(epoch)
-        joint.helpers.windows.move(epoch)
+        joint.auxiliary.schedule.move(epoch)
         moved = [joint.coefficients[name] for name in values]
-        moved += joint.helpers.windows.variables
+        moved += joint.auxiliary.schedule.variables
         if not moved:
             return state, values
         other = list(state[1])
@@ -181,7 +181,7 @@ class Programs:
                 _, state = self._joint.train_step(state, batch)
             return tuple(map(list, state)), None
 
-        reliability = self._joint.helpers.reliability
+        reliability = self._joint.auxiliary.running_accuracy
         other = self._assigned(state[1], reliability.start_epoch)
         carry: Any = (list(state[0]), other, list(state[2]), list(self._metrics))
         if whole:
@@ -212,7 +212,9 @@ class Programs:
             )
         if count % size:
             carry = step(carry, whole, count % size)
-        other = self._assigned(carry[1], self._joint.helpers.reliability.end_epoch)
+        other = self._assigned(
+            carry[1], self._joint.auxiliary.running_accuracy.end_epoch
+        )
         return other, self._logs(carry[2])
 
     def _assigned(self, other: Any, action: Callable[[], None]) -> list[Any]:

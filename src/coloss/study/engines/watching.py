@@ -20,15 +20,15 @@ class Watch:
     def __init__(self, trial: Trial, state: Any) -> None:
         """Find the variables among those that the runs carry."""
         trained, other = trial.groups[:2]
-        balance, coefficients = trial.joint.helpers.balance, trial.joint.coefficients
-        self._journal = balance.journal
+        balance, coefficients = trial.joint.auxiliary.balance, trial.joint.coefficients
+        self._statistics = balance.statistics
         places = {id(variable): (0, i) for i, variable in enumerate(trained)}
         places |= {id(variable): (1, i) for i, variable in enumerate(other)}
         self._sums: dict[str, tuple[int, int]] = {}
-        if self._journal is not None:
+        if self._statistics is not None:
             self._sums = {
-                key: places[id(self._journal.variable(key))]
-                for key in self._journal.names()
+                key: places[id(self._statistics.variable(key))]
+                for key in self._statistics.names()
             }
         self._raw = {
             name: places[id(coefficients[name].raw)]
@@ -49,10 +49,10 @@ class Watch:
         for run in range(runs):
             # A trained coefficient is softplus of its variable.
             own = {name: float(np.logaddexp(0, v[run])) for name, v in raw.items()}
-            if self._journal is not None:
+            if self._statistics is not None:
                 before = {key: values[run] for key, values in self._before.items()}
                 after = {key: values[run] for key, values in now.items()}
-                own = self._journal.entries(before, after) | own
+                own = self._statistics.entries(before, after) | own
             found.append(own)
         self._before = now
         return found
