@@ -8,11 +8,11 @@ from typing import Any
 
 import keras
 from keras import ops
-from keras.src.backend import get_keras_mask, set_keras_mask
 
 from coloss.joint.autodiff import head_rows
 from coloss.joint.balance.gradient_basis import GradientBasis
 from coloss.joint.balance.gramian import gramian_of, mixed
+from coloss.joint.keras_internals import attach_mask, mask_of
 from coloss.joint.outputs.forward import Forward
 from coloss.joint.outputs.logits import Logits
 from coloss.joint.values.batch_values import BatchValues
@@ -277,9 +277,9 @@ def _with_leaves(
     outputs, taps = dict(forward.outputs), dict(forward.taps)
     for (name, path), leaf in zip(keys, leaves, strict=True):
         before = outputs[name] if path is None else taps[name, path]
-        mask = get_keras_mask(before)
+        mask = mask_of(before)
         if mask is not None:
-            set_keras_mask(leaf, mask)
+            attach_mask(leaf, mask)
         if path is None:
             outputs[name] = leaf
         else:

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from coloss.joint.inputs.missing_rows import clean
+from coloss.joint.keras_internals import mask_of
 from coloss.joint.members import is_frozen
 from coloss.joint.outputs.layer_outputs import Path, recording
 
@@ -23,11 +24,14 @@ class Forward:
     Attributes:
         outputs: (batch, ...) by member, finite on every row.
         present: (batch,) rows that have an input, by member; None: all.
+        masks: (batch, positions) bool, by member: False where Keras's mask of the
+            output says padding; None: no mask.
         taps: outputs of layers, by member and path.
     """
 
     outputs: dict[str, Tensor] = field(default_factory=dict)
     present: dict[str, Tensor | None] = field(default_factory=dict)
+    masks: dict[str, Tensor | None] = field(default_factory=dict)
     taps: dict[tuple[str, Path], Tensor] = field(default_factory=dict)
 
     @property
@@ -63,6 +67,7 @@ def run_members(
         with recording(name, member, tapped.get(name, ())) as outputs:
             forward.outputs[name] = _call(member, cleaned, mode)
         forward.present[name] = present
+        forward.masks[name] = mask_of(forward.outputs[name])
         for path, output in outputs.items():
             forward.taps[name, path] = output
     return forward

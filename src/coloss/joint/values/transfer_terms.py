@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from keras import ops
 
-# Keras has no public way to read the mask that a layer attached to its output.
-from keras.src.backend import get_keras_mask
-
 from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.inputs.missing_rows import both, replace_rows
+from coloss.joint.keras_internals import mask_of
 from coloss.joint.outputs.logits import Logits
 from coloss.joint.values.projectors import Key
 from coloss.joint.values.term_schedule import OPTIONS
@@ -227,7 +225,7 @@ class TransferTerms:
 
     def _positions(self, port: Port) -> Tensor | None:
         value = self.batch.forward.taps.get((port.member, port.path))
-        return None if value is None else get_keras_mask(value)
+        return None if value is None else mask_of(value)
 
     def _read(self, term: Call, entry: Term, port: Port, mask: Tensor | None) -> Tensor:
         if port.path:

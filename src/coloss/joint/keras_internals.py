@@ -1,0 +1,30 @@
+"""The only place that reads or calls what Keras keeps private.
+
+Each name has a test in `tests/joint/test_keras_internals.py` that fails loudly when a
+new Keras changes it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras.src.backend import get_keras_mask, set_keras_mask
+
+Tensor = Any
+
+
+def mask_of(value: Any) -> Tensor | None:
+    """Return the mask that layers attached to their output.
+
+    Args:
+        value: a layer's output, (batch, positions, ...).
+
+    Returns:
+        (batch, positions) bool, False at padding; None where there is none.
+    """
+    return get_keras_mask(value)
+
+
+def attach_mask(value: Any, mask: Tensor) -> None:
+    """Attach a mask to a tensor, as a layer does to its output."""
+    set_keras_mask(value, mask)

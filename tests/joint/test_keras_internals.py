@@ -1,0 +1,29 @@
+"""What is read of Keras's private side is still there, and means what it meant."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from coloss.joint.keras_internals import attach_mask, mask_of
+
+pytestmark = pytest.mark.backend
+
+
+def test_a_mask_travels_with_the_outputs_of_layers():
+    ids = np.array([[3, 4, 0], [5, 0, 0]])
+    embedding = keras.layers.Embedding(8, 2, mask_zero=True)
+    network = keras.Sequential([embedding, keras.layers.Dense(2)])
+    found = mask_of(network(ids))
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(found), ids > 0)
+
+
+def test_a_plain_output_has_no_mask():
+    assert mask_of(keras.layers.Dense(2)(np.ones((2, 3), "float32"))) is None
+
+
+def test_a_mask_can_be_attached():
+    value = keras.ops.ones((2, 3, 1))
+    attach_mask(value, keras.ops.ones((2, 3), dtype="bool"))
+    assert mask_of(value) is not None
