@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from coloss.joint.balance.plan import Plan
+from coloss.joint.balance.plan import PLAIN, Plan
 from coloss.joint.balance.state import Balance
 from coloss.joint.values.projectors import Projectors
 from coloss.joint.values.running_accuracy import RunningAccuracy
@@ -17,22 +17,20 @@ class AuxiliaryLayers(keras.layers.Layer):
 
     Args:
         objective: the joint loss, bound; None: nothing is needed.
-        plan: the weighting and the aggregator; None: neither.
+        plan: the weighting and the aggregator.
 
     Attributes:
         projectors: trained maps between layers.
-        windows: epochs in which terms count.
-        reliability: measured accuracies.
+        schedule: epochs in which terms count.
+        running_accuracy: of the members that gates compare.
         balance: adaptive weights and combined gradients.
     """
 
-    def __init__(
-        self, objective: Objective | None = None, plan: Plan | None = None
-    ) -> None:
+    def __init__(self, objective: Objective | None = None, plan: Plan = PLAIN) -> None:
         """Create what the objective needs."""
         super().__init__(name="auxiliary")
         self.projectors = Projectors(objective)
-        self.schedule = TermSchedule(objective, plan is not None and plan.by_epoch)
+        self.schedule = TermSchedule(objective, plan.by_epoch)
         self.running_accuracy = RunningAccuracy(objective)
         self.balance = Balance(plan)
         self.built = True

@@ -45,7 +45,7 @@ class ComputeLossMixin(keras.Model):
         batch = self.batch_of(forward, y, sample_weight, training)
         if self._auxiliary.running_accuracy.names:
             TransferTerms(batch, self._auxiliary).observe(training)
-        if self._auxiliary.balance.plan is None:
+        if self._auxiliary.balance.plan.is_plain:
             total, parts, size = 0.0, {}, forward.size
             for summand, name in settings.summands:
                 value = evaluate(summand, batch).value()

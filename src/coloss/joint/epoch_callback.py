@@ -1,4 +1,4 @@
-"""What changes between the epochs of a `fit`."""
+"""What changes between the epochs of a `fit`: one callback a thing."""
 
 from __future__ import annotations
 
@@ -6,57 +6,82 @@ from typing import Any
 
 import keras
 
+Logs = dict[str, Any] | None
+
 
 class EpochCallback(keras.callbacks.Callback):
-    """Sets scheduled coefficients at each epoch, and logs what moves."""
+    """Moves schedules at the start of an epoch, and logs coefficients that move."""
 
-    def _statistics(self) -> Any:
-        """Return the sums of weights and conflicts so far; None where none are kept."""
-        statistics = self.model.auxiliary.balance.statistics
-        return None if statistics is None else statistics.numpy()
-
-    def _gate(self, is_open: bool) -> None:
-        """Say whether batches for evaluation are validation."""
-        statistics = self.model.auxiliary.balance.statistics
-        if statistics is not None:
-            statistics.set_gate(is_open)
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Shut out evaluations that are no validation."""
-        self.model.auxiliary.balance.forget_validation()
-        self._gate(False)
-
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Let in the batches of a validation."""
-        self._gate(True)
-
-    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Shut out evaluations that are no validation."""
-        self._gate(False)
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Open the gate again."""
-        self._gate(True)
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the coefficients of this epoch."""
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Set the coefficients of this epoch, and the terms that count in it."""
         layer = self.model.coefficient_layer
-        self._sums = self._statistics()
         self.model.auxiliary.schedule.move(epoch)
-        self.model.auxiliary.running_accuracy.start_epoch()
-        self._start = layer.move(epoch)
+        self._scheduled = layer.move(epoch)
         self._before = layer.numbers()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Put into the history what has a schedule or was changed by hand."""
-        self.model.auxiliary.running_accuracy.end_epoch()
         if logs is None:
             return
-        statistics = self.model.auxiliary.balance.statistics
-        if statistics is not None and self._sums is not None:
-            logs |= statistics.entries(self._sums, statistics.numpy())
+        known = self.model.moving_coefficients
         for name, value in self.model.coefficient_layer.numbers().items():
-            moved = name in self._start or name in self.model.moving_coefficients
-            if moved or value != self._before[name]:
-                self.model.moving_coefficients.add(name)
+            moves = name in self._scheduled or name in known
+            if moves or value != self._before[name]:
+                known.add(name)
                 logs[name] = value
+
+
+class MeasuredAccuracy(keras.callbacks.Callback):
+    """Lets gates go by the accuracy of each epoch's validation."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Forget what was counted outside of this epoch's validation."""
+        self.model.auxiliary.running_accuracy.start_epoch()
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Take over this epoch's validation, if there was one."""
+        self.model.auxiliary.running_accuracy.end_epoch()
+
+
+class ValidationGate(keras.callbacks.Callback):
+    """Tells a weighting that reads validation rows which evaluations are of these.
+
+    An evaluation by the user, before, between or after, may be of test rows.
+    """
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Shut out evaluations that are no validation."""
+        balance = self.model.auxiliary.balance
+        balance.weigher.forget_validation()
+        balance.set_gate(False)
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """Let in the batches of a validation."""
+        self.model.auxiliary.balance.set_gate(True)
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        """Shut out evaluations that are no validation."""
+        self.model.auxiliary.balance.set_gate(False)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Open the gate again."""
+        self.model.auxiliary.balance.set_gate(True)
+
+
+class BalanceLog(keras.callbacks.Callback):
+    """Logs each epoch's mean weights and how often gradients opposed each other."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Note the sums so far."""
+        self._before = self.model.auxiliary.balance.statistics.numpy()
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Put the epoch's means into the history."""
+        if logs is not None:
+            statistics = self.model.auxiliary.balance.statistics
+            logs |= statistics.entries(self._before, statistics.numpy())
+
+
+def epoch_callbacks() -> list[keras.callbacks.Callback]:
+    """Return what every `fit` of a joint model needs, in the order of the history."""
+    return [MeasuredAccuracy(), ValidationGate(), BalanceLog(), EpochCallback()]

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from coloss.joint.epoch_callback import EpochCallback
+from coloss.joint.epoch_callback import epoch_callbacks
 from coloss.joint.inputs.array_checks import check_inputs, check_labels, is_array_data
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.joint.inputs.per_member import spell_out
@@ -222,7 +222,7 @@ class FitMixin(keras.Model):
     def _check_validation(self: Any, split: float, data: Any) -> None:
         """Refuse to train without the validation rows that a weighting reads."""
         plan = self._auxiliary.balance.plan
-        if plan is not None and plan.validates and not split and data is None:
+        if plan.validates and not split and data is None:
             raise ValueError(
                 f"{type(plan.weighting).__name__} weighs networks by their validation "
                 "losses: give `validation_data` or `validation_split`."
@@ -235,7 +235,7 @@ class FitMixin(keras.Model):
         return (x, y) if sample_weight is None else (x, y, sample_weight)
 
     def _with_own(self, callbacks: Any) -> Any:
-        own = [EpochCallback(), NonFiniteGuard()]
+        own = [*epoch_callbacks(), NonFiniteGuard()]
         if isinstance(callbacks, keras.callbacks.CallbackList):
             for callback in own:
                 callbacks.append(callback)

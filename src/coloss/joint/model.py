@@ -11,7 +11,7 @@ import keras
 from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.balance.checks import check_balance
 from coloss.joint.balance.parameter_groups import sharing
-from coloss.joint.balance.plan import make_plan
+from coloss.joint.balance.plan import Request, Weighable, make_plan
 from coloss.joint.compiled import CompiledSettings, resolve_compiled
 from coloss.joint.compute_loss import ComputeLossMixin
 from coloss.joint.explain.on_batch import explain_form, explain_model, report_ascent
@@ -190,7 +190,11 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
         report_ascent(found, settings.objective, on_ascent)
         plan = check_balance(
             make_plan(
-                weighting, aggregator, aggregation_level, settings, members, given
+                Request(weighting, aggregator, aggregation_level),
+                Weighable(
+                    settings.objective, settings.summands, settings.losses, given
+                ),
+                members,
             ),
             (settings.objective, tuple(members), given),
             resolved,

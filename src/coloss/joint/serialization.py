@@ -48,8 +48,7 @@ class SerializationMixin(keras.Model):
         Measured in every training step since `compile`, where an aggregator (or a
         weighting that reads gradients) is used; else empty.
         """
-        journal = self.auxiliary.balance.statistics
-        return [] if journal is None else journal.conflicts()
+        return self.auxiliary.balance.statistics.conflicts()
 
     def summary(self, print_fn: Any = None, **options: Any) -> None:
         """Print each member's name, input, output and parameters, then its layers.

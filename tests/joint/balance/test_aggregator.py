@@ -204,8 +204,8 @@ def test_a_network_s_update_is_scaled_whatever_the_optimizer():
         model.train_on_batch(x, y)  # The first step has the rates 1.
         half = {n: v[ROWS // 2 :] for n, v in x.items()}
         steps[weighting is None] = moved(model, half, y[ROWS // 2 :])
-    journal = model.auxiliary.balance.statistics
-    rates = journal.numpy()["rates"]
+    steering = model.auxiliary.balance.steering
+    rates = steering.numpy()["rates"]
     assert abs(rates - 1).max() > 1e-3
     for rate, name in zip(rates, "ab", strict=True):
         np.testing.assert_allclose(

@@ -30,7 +30,7 @@ def refuse_replicas(model: Any) -> None:
         ValueError: if it would see a part of each batch only.
     """
     auxiliary = getattr(model, "_auxiliary", None)
-    if auxiliary is None or auxiliary.balance.plan is None or replicas() == 1:
+    if auxiliary is None or auxiliary.balance.plan.is_plain or replicas() == 1:
         return
     raise ValueError(
         "`weighting` and `aggregator` need the whole batch; under a TensorFlow "

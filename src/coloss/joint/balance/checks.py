@@ -15,12 +15,12 @@ from coloss.weighting import trainable
 
 
 def check_balance(
-    plan: Plan | None,
+    plan: Plan,
     objective: tuple[Objective, tuple[str, ...], Mapping[str, Any]],
     optimizer: Any,
     scaled: bool,
     shared: tuple[str, ...] | None,
-) -> Plan | None:
+) -> Plan:
     """Refuse what the train step cannot do.
 
     Args:
@@ -37,8 +37,8 @@ def check_balance(
         ValueError: with the reason.
     """
     _check_trained(*objective)
-    if plan is None:
-        return None
+    if plan.is_plain:
+        return plan
     name = type(plan.aggregator or plan.weighting).__name__
     if replicas() > 1:
         raise ValueError(

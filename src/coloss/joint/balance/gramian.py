@@ -28,7 +28,7 @@ def gramian_of(rows: Rows) -> Tensor:
     return total
 
 
-def sandwiched(table: Tensor | None, gramian: Tensor) -> Tensor:
+def gramian_of_combinations(table: Tensor | None, gramian: Tensor) -> Tensor:
     """Return the Gramian of combinations of gradients.
 
     Args:
@@ -40,7 +40,7 @@ def sandwiched(table: Tensor | None, gramian: Tensor) -> Tensor:
     return ops.matmul(table, ops.matmul(gramian, ops.transpose(table)))
 
 
-def mixed(rows: Rows, weights: Tensor) -> list[Tensor]:
+def weighted_sum(rows: Rows, weights: Tensor) -> list[Tensor]:
     """Return the weighted sum of K gradients, at each variable.
 
     Args:

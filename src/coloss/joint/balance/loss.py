@@ -11,7 +11,8 @@ from keras import ops
 
 from coloss.joint.autodiff import head_rows
 from coloss.joint.balance.gradient_basis import GradientBasis
-from coloss.joint.balance.gramian import gramian_of, mixed
+from coloss.joint.balance.gramian import gramian_of, weighted_sum
+from coloss.joint.balance.weighers import Scores, Weighed
 from coloss.joint.keras_internals import attach_mask, mask_of
 from coloss.joint.outputs.forward import Forward
 from coloss.joint.outputs.logits import Logits
@@ -43,7 +44,7 @@ class BalancedLoss:
 
         Its value is the objective's. Its gradient is that of the weighted and
         combined objective, except where the train step combines gradients itself:
-        then the summands are left for it in the model's handover.
+        then the summands are left for it in the step's context.
 
         Args:
             training: whether this is a training step.
@@ -56,32 +57,32 @@ class BalancedLoss:
         plain = _sum(values) + regular
         if not training:
             if self.balance.plan.validates:
-                self.balance.validate(self._scores())
+                self.balance.weigher.validate(self._scores())
             return plain, parts
-        weights, penalty = self._weights(values)
-        weighed = _weighed(values, weights)
-        rest = regular if penalty is None else regular + penalty
+        weighed = self._weigh(values)
+        summands = weighed.apply(values)
+        rest = regular if weighed.penalty is None else regular + weighed.penalty
         if self.balance.combines:
-            combined = GradientBasis(weighed, rest, bool(self.model.losses))
-            self._hand_over(combined, forms, values, weights)
+            basis = GradientBasis(summands, rest, bool(self.model.losses))
+            self._hand_over(basis, forms, values, weighed)
         if level == "coefficient":
-            return _valued(
-                plain, self._at_coefficients(forms, values, weights) + rest
-            ), parts
-        return _valued(plain, _sum(weighed) + rest), parts
+            moved = self._at_coefficients(forms, values, weighed)
+            return _valued(plain, moved + rest), parts
+        return _valued(plain, _sum(summands) + rest), parts
 
     def _hand_over(
         self,
-        parts: GradientBasis,
+        basis: GradientBasis,
         forms: list[Form],
         values: list[Tensor],
-        weights: Tensor | None,
+        weighed: Weighed,
     ) -> None:
         """Leave the summands for the train step, which combines their gradients."""
         owners = {atom: name for name, atom in self.batch.atoms.items()}
         reached = self.balance.plan.reached
-        parts.divide(forms, values, weights, self.balance.groups, reached, owners)
-        self.model._step_context.basis = parts
+        groups = self.balance.groups
+        basis.divide(forms, values, weighed.weights, groups, reached, owners)
+        self.model._step_context.basis = basis
 
     def _regularizers(self) -> Tensor:
         total = ops.zeros((), dtype="float32")
@@ -98,16 +99,15 @@ class BalancedLoss:
         parts |= member_means(self.settings, batch, self.size)
         return forms, values, parts
 
-    def _weights(self, values: list[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+    def _weigh(self, values: list[Tensor]) -> Weighed:
         """Take one step of the weighting."""
-        plan = self.balance.plan
-        scores = self._scores() if plan.kind == "network" else None
-        return self.balance.weigh(
-            _detached(values), scores, self.model._auxiliary.schedule.epoch
-        )
+        weigher, epoch = self.balance.weigher, self.model._auxiliary.schedule.epoch
+        if self.balance.networks:
+            weigher.pace(self._scores(), epoch)
+        return weigher.weigh(_detached(values), epoch)
 
-    def _scores(self) -> tuple[Tensor, Tensor]:
-        """Return what a weighting of networks reads: (M,) numbers and (M,) rows."""
+    def _scores(self) -> Scores:
+        """Return what a weighting of networks reads of this batch."""
         plan = self.balance.plan
         reads, batch = plan.weighting.reads, self.batch
         responses = Logits(batch.forward.outputs, batch.losses, batch.members)
@@ -125,12 +125,12 @@ class BalancedLoss:
                 found.append(_true_class(batch, responses, name, reads))
         numbers = ops.stack([ops.cast(n, "float32") for n, _ in found])
         rows = ops.stack([ops.cast(r, "float32") for _, r in found])
-        return ops.stop_gradient(numbers), ops.stop_gradient(rows)
+        return Scores(ops.stop_gradient(numbers), ops.stop_gradient(rows))
 
     # --- coefficients ------------------------------------------------------------
 
     def _at_coefficients(
-        self, forms: list[Form], values: list[Tensor], weights: Tensor | None
+        self, forms: list[Form], values: list[Tensor], weighed: Weighed
     ) -> Tensor:
         """Return a sum of the members' losses with combined coefficients.
 
@@ -138,6 +138,7 @@ class BalancedLoss:
         one direction, grad L, times the coefficients c: their Gramian is c c^T, up to
         the square of its length.
         """
+        weights = weighed.weights
         if weights is not None:
             forms = [form.scaled(weights[k]) for k, form in enumerate(forms)]
         groups = {group.owners[0]: group for group in self.balance.groups}
@@ -181,12 +182,12 @@ class BalancedLoss:
             return self._values(batch)[1:]
 
         values, parts, rows = head_rows(head, leaves)
-        weights, penalty = self._weights(values)
+        weighed = self._weigh(values)
         cotangents, gramians = [], []
         for group in self.balance.groups:
             own = [i for i, (member, _) in enumerate(keys) if member == group.owners[0]]
             found = [
-                [_scaled(rows[k][i], weights, k) for i in own] for k in group.summands
+                [weighed.scale(rows[k][i], k) for i in own] for k in group.summands
             ]
             cotangents.append((own, found))
             gramians.append(gramian_of(found) if len(found) > 1 else None)
@@ -195,15 +196,17 @@ class BalancedLoss:
         for (own, found), weight in zip(cotangents, combined, strict=True):
             ones = ops.ones((len(found),), dtype="float32")
             for i, part in zip(
-                own, mixed(found, ones if weight is None else weight), strict=True
+                own,
+                weighted_sum(found, ones if weight is None else weight),
+                strict=True,
             ):
                 pull = ops.stop_gradient(ops.cast(part, "float32"))
                 surrogate = surrogate + ops.sum(pull * ops.cast(leaves[i], "float32"))
         plain = _sum(values) + regular
         # Projectors and trained coefficients move as in the plain objective.
-        moved = _sum(_weighed(values, weights)) + surrogate + regular
-        if penalty is not None:
-            moved = moved + penalty
+        moved = _sum(weighed.apply(values)) + surrogate + regular
+        if weighed.penalty is not None:
+            moved = moved + weighed.penalty
         return _valued(plain, moved), parts
 
 
@@ -296,18 +299,6 @@ def _sum(values: list[Tensor]) -> Tensor:
 
 def _detached(values: list[Tensor]) -> Tensor:
     return ops.stop_gradient(ops.stack(values))
-
-
-def _weighed(values: list[Tensor], weights: Tensor | None) -> list[Tensor]:
-    if weights is None:
-        return values
-    return [value * weights[k] for k, value in enumerate(values)]
-
-
-def _scaled(row: Tensor, weights: Tensor | None, k: int) -> Tensor:
-    if weights is None:
-        return row
-    return row * ops.cast(ops.stop_gradient(weights[k]), row.dtype)
 
 
 def _valued(value: Tensor, moved: Tensor) -> Tensor:

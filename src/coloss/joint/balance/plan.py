@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
@@ -12,7 +12,7 @@ from coloss import aggregation
 from coloss.aggregation import LEVELS
 from coloss.joint.balance.parameter_groups import ParameterGroup, groups_of, sharing
 from coloss.joint.members import is_frozen
-from coloss.joint.supervision.member_loss import CLASSES, REGRESSION
+from coloss.joint.supervision.member_loss import CLASSES, REGRESSION, MemberLoss
 from coloss.joint.values.term_schedule import OPTIONS
 from coloss.objective import Objective, reach
 from coloss.objective.derivative import linear
@@ -22,15 +22,46 @@ from coloss.weighting import methods
 from coloss.weighting.base import Summand
 from coloss.weighting.signs import ANY, Range, coefficient_range, range_of
 
-if TYPE_CHECKING:
-    from coloss.joint.compiled import CompiledSettings
-
 _SIGNED_LOSSES = ("CosineSimilarity", "Poisson")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `compile` was asked for.
+
+    Attributes:
+        weighting: a method, its short name, or None.
+        aggregator: a method, its short name, or None.
+        level: where gradients are combined; None: the aggregator's own choice.
+    """
+
+    weighting: Any = None
+    aggregator: Any = None
+    level: str | None = None
+
+
+@dataclass(frozen=True)
+class Weighable:
+    """What is weighed and combined.
+
+    Attributes:
+        objective: bound to members and coefficients.
+        summands: its summands, with the name of each in the history.
+        losses: the members' losses.
+        coefficients: as given to `compile`.
+    """
+
+    objective: Objective
+    summands: Sequence[tuple[Expression, str]]
+    losses: Mapping[str, MemberLoss]
+    coefficients: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Plan:
     """A weighting and an aggregator, resolved against an objective.
+
+    Without both (`PLAIN`) nothing is weighed and nothing combined.
 
     Attributes:
         weighting: or None.
@@ -40,24 +71,34 @@ class Plan:
         kinds: of the summands, as in `Summand`.
         reached: the trained members that get a gradient from each summand.
         read: the members that each summand reads in any way.
-        networks: the members whose updates a weighting of networks scales.
+        paced: the members whose updates a weighting of networks scales.
         linear: whether every summand is a combination of members' losses.
     """
 
-    weighting: Any
-    aggregator: Any
-    level: str | None
-    names: tuple[str, ...]
-    kinds: tuple[str, ...]
-    reached: tuple[frozenset[str], ...]
-    read: tuple[frozenset[str], ...]
-    networks: tuple[str, ...]
-    linear: bool
+    weighting: Any = None
+    aggregator: Any = None
+    level: str | None = None
+    names: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    reached: tuple[frozenset[str], ...] = ()
+    read: tuple[frozenset[str], ...] = ()
+    paced: tuple[str, ...] = ()
+    linear: bool = True
 
     @property
-    def kind(self) -> str | None:
-        """What the weighting weighs: "loss", "network", "gradient"; None: nothing."""
-        return None if self.weighting is None else self.weighting.kind
+    def is_plain(self) -> bool:
+        """Whether training is plain: nothing is weighed, nothing combined."""
+        return self.weighting is None and self.aggregator is None
+
+    @property
+    def kind(self) -> str:
+        """What the weighting weighs: "loss", "network", "gradient", or "nothing"."""
+        return "nothing" if self.weighting is None else self.weighting.kind
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The members whose updates are scaled."""
+        return self.paced if self.kind == "network" else ()
 
     @property
     def whole(self) -> bool:
@@ -67,22 +108,38 @@ class Plan:
     @property
     def validates(self) -> bool:
         """Whether the weighting reads validation rows."""
-        return bool(getattr(self.weighting, "validates", False))
+        return self.weighting_has("validates")
 
     @property
     def by_epoch(self) -> bool:
         """Whether the weighting must know the epoch."""
-        return self.weighting is not None and self.weighting.by_epoch
+        return self.weighting_has("by_epoch")
 
     @property
     def draws(self) -> bool:
         """Whether random numbers are drawn."""
-        noise = getattr(self.weighting, "noise", False)
-        return bool(
-            noise
-            or getattr(self.weighting, "draws", False)
-            or getattr(self.aggregator, "draws", False)
+        aggregator_draws = bool(getattr(self.aggregator, "draws", False))
+        return (
+            self.weighting_has("noise")
+            or self.weighting_has("draws")
+            or aggregator_draws
         )
+
+    def weighting_has(self, feature: str) -> bool:
+        """Return whether there is a weighting, and it says that it has a feature."""
+        return bool(getattr(self.weighting, feature, False))
+
+    def states(self) -> dict[str, Any]:
+        """Return the arrays that the weighting starts with, by name."""
+        if self.weighting is None:
+            return {}
+        count = len(self.networks or self.names)
+        return dict(self.weighting.init(count, self.kinds))
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of the arrays that gradient descent moves."""
+        return () if self.weighting is None else tuple(self.weighting.trained)
 
     def combines(self, level: str | None) -> bool:
         """Whether the train step takes the gradients of summands apart.
@@ -191,53 +248,51 @@ class Plan:
         )
 
 
+PLAIN = Plan()
+"""Plain training."""
+
+
 def make_plan(
-    weighting: Any,
-    aggregator: Any,
-    level: str | None,
-    settings: CompiledSettings,
-    members: Mapping[str, keras.Model],
-    coefficients: Mapping[str, Any],
-) -> Plan | None:
+    request: Request, what: Weighable, members: Mapping[str, keras.Model]
+) -> Plan:
     """Resolve and check the arguments of `compile`.
 
     Args:
-        weighting: a method, its short name, or None.
-        aggregator: a method, its short name, or None.
-        level: where gradients are combined; None: the aggregator's own choice.
-        settings: the other arguments, resolved.
+        request: the weighting and the aggregator.
+        what: objective, summands, losses and coefficients.
         members: networks by name.
-        coefficients: as given to `compile`.
 
     Returns:
-        None where neither is asked for.
+        `PLAIN` where neither is asked for.
 
     Raises:
         ValueError: for what cannot work, with the reason.
         TypeError: for a method that is none.
     """
-    weigher = methods.resolve(weighting)
-    combiner = None if aggregator is None else aggregation.get(aggregator)
-    if level is not None and combiner is None:
+    weighting = methods.resolve(request.weighting)
+    aggregator = None
+    if request.aggregator is not None:
+        aggregator = aggregation.get(request.aggregator)
+    if request.level is not None and aggregator is None:
         raise ValueError(
-            f"`aggregation_level` is {level!r}, but there is no aggregator."
+            f"`aggregation_level` is {request.level!r}, but there is no aggregator."
         )
-    if weigher is None and combiner is None:
-        return None
-    expressions = [expression for expression, _ in settings.summands]
+    if weighting is None and aggregator is None:
+        return PLAIN
+    expressions = [expression for expression, _ in what.summands]
     trained = {n for n, m in members.items() if not is_frozen(m)}
     plan = Plan(
-        weigher,
-        combiner,
-        level,
-        names=tuple(name for _, name in settings.summands),
-        kinds=tuple(_kind(one, settings) for one in expressions),
+        weighting,
+        aggregator,
+        request.level,
+        names=tuple(name for _, name in what.summands),
+        kinds=tuple(_kind(one, what.losses) for one in expressions),
         reached=tuple(reach.learners(one) & trained for one in expressions),
         read=tuple(_read(one) for one in expressions),
-        networks=tuple(n for n in members if n in trained and n in settings.losses),
-        linear=_is_linear(settings.objective),
+        paced=tuple(n for n in members if n in trained and n in what.losses),
+        linear=_is_linear(what.objective),
     )
-    _check(plan, settings, coefficients)
+    _check(plan, what)
     if all(member.built for member in members.values()):
         # Of others it is known when they are built, before the first step.
         for group in plan.groups(members):
@@ -245,15 +300,13 @@ def make_plan(
     return plan
 
 
-def _check(
-    plan: Plan, settings: CompiledSettings, coefficients: Mapping[str, Any]
-) -> None:
+def _check(plan: Plan, what: Weighable) -> None:
     found = plan.weighting or plan.aggregator
     name = type(found).__name__
     if plan.kind != "network" and len(plan.names) < 2:
         raise ValueError(
             f"{name} weighs summands against each other, but the objective "
-            f"`{settings.objective}` has one only. Summands are what its top-level + "
+            f"`{what.objective}` has one only. Summands are what its top-level + "
             "and - join."
         )
     if plan.kind == "gradient" and plan.aggregator is not None:
@@ -262,9 +315,9 @@ def _check(
             "are combined; give one of them."
         )
     if plan.kind == "network":
-        _check_networks(plan, settings)
+        _check_networks(plan, what.losses)
     elif plan.weighting is not None:
-        plan.weighting.check(_summands(plan, settings, coefficients))
+        plan.weighting.check(_summands(plan, what))
     if plan.aggregator is not None:
         plan.aggregator.check(plan.names)
     if plan.level is not None and plan.level not in LEVELS:
@@ -275,12 +328,12 @@ def _check(
     if plan.level == "coefficient" and not plan.linear:
         raise ValueError(
             'aggregation_level="coefficient" needs an objective that adds up losses; '
-            f"`{settings.objective}` has transfer terms or nonlinear parts, whose "
+            f"`{what.objective}` has transfer terms or nonlinear parts, whose "
             'gradients have directions of their own. Use "output" or "parameter".'
         )
 
 
-def _check_networks(plan: Plan, settings: CompiledSettings) -> None:
+def _check_networks(plan: Plan, losses: Mapping[str, MemberLoss]) -> None:
     name = type(plan.weighting).__name__
     if len(plan.networks) < 2:
         raise ValueError(
@@ -290,18 +343,16 @@ def _check_networks(plan: Plan, settings: CompiledSettings) -> None:
     if plan.weighting.reads == "loss":
         return
     for member in plan.networks:
-        if settings.losses[member].kind not in CLASSES:
+        if losses[member].kind not in CLASSES:
             raise ValueError(
                 f"{name} reads the probability of the true class, and {member!r} is no "
                 "classifier. GradientBlending balances networks of any loss."
             )
 
 
-def _summands(
-    plan: Plan, settings: CompiledSettings, coefficients: Mapping[str, Any]
-) -> list[Summand]:
-    ranges = {name: coefficient_range(value) for name, value in coefficients.items()}
-    losses = {name: _loss_range(loss) for name, loss in settings.losses.items()}
+def _summands(plan: Plan, what: Weighable) -> list[Summand]:
+    ranges = {name: coefficient_range(v) for name, v in what.coefficients.items()}
+    losses = {name: _loss_range(loss) for name, loss in what.losses.items()}
     return [
         Summand(
             text=text,
@@ -313,7 +364,7 @@ def _summands(
                 for key, _ in term.options
             ),
         )
-        for (expression, text), kind in zip(settings.summands, plan.kinds, strict=True)
+        for (expression, text), kind in zip(what.summands, plan.kinds, strict=True)
     ]
 
 
@@ -322,11 +373,11 @@ def _loss_range(loss: Any) -> Range:
     return ANY if owner in _SIGNED_LOSSES else (0.0, float("inf"))
 
 
-def _kind(expression: Expression, settings: CompiledSettings) -> str:
+def _kind(expression: Expression, losses: Mapping[str, MemberLoss]) -> str:
     kinds = {
-        "regression" if settings.losses[name].kind == REGRESSION else "classification"
+        "regression" if losses[name].kind == REGRESSION else "classification"
         for name in reach.losses(expression)
-        if settings.losses[name].kind in (*CLASSES, REGRESSION)
+        if losses[name].kind in (*CLASSES, REGRESSION)
     }
     return kinds.pop() if len(kinds) == 1 else "mixed"
 

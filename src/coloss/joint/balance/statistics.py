@@ -66,23 +66,21 @@ class BalanceStatistics(StateArrays):
 
     def __init__(self, plan: Plan, groups: Sequence[ParameterGroup]) -> None:
         """Create what the plan fills."""
-        self._count = len(plan.names)
         self._names = plan.names
-        self._networks = plan.networks if plan.kind == "network" else ()
-        self._blocks = tuple(groups)
-        arrays: dict[str, np.ndarray] = {"steps": np.zeros((), "float32")}
+        self._networks = plan.networks
+        self._groups = tuple(groups)
+        arrays: dict[str, np.ndarray] = {}
+        if not plan.is_plain:
+            arrays["steps"] = np.zeros((), "float32")
         if plan.kind == "loss" or plan.whole:
-            arrays["weights"] = np.zeros(self._count, "float32")
+            arrays["weights"] = np.zeros(len(plan.names), "float32")
         if self._networks:
-            arrays["rates"] = np.ones(len(self._networks), "float32")
             arrays["rate_sums"] = np.zeros(len(self._networks), "float32")
-        if plan.validates:
-            arrays["gate"] = np.ones((), "float32")
-        if self._blocks:
+        if self._groups:
             # All of them in one: each variable costs every step an operation.
-            size = 1 + sum(_size(group) for group in self._blocks)
+            size = 1 + sum(_size(group) for group in self._groups)
             arrays["groups"] = np.zeros(size, "float32")
-        super().__init__("journal", arrays)
+        super().__init__("statistics", arrays)
 
     # --- within a step -----------------------------------------------------------
 
@@ -96,17 +94,16 @@ class BalanceStatistics(StateArrays):
         self._add("steps", ops.ones((), dtype="float32"))
 
     def note_rates(self, rates: Tensor) -> None:
-        """Take in the (M,) multipliers of a step, and keep them for its update."""
-        self.variable("rates").assign(ops.stop_gradient(rates))
+        """Take in the (M,) multipliers of a step's updates."""
         self._add("rate_sums", rates)
         self._add("steps", ops.ones((), dtype="float32"))
 
-    def note_blocks(
+    def note_groups(
         self, gramians: Sequence[Tensor | None], weights: Sequence[Tensor | None]
     ) -> None:
         """Take in each group's Gramian and weights; None: a lone summand."""
         parts = [ops.ones((1,), dtype="float32")]
-        for group, gramian, weight in zip(self._blocks, gramians, weights, strict=True):
+        for group, gramian, weight in zip(self._groups, gramians, weights, strict=True):
             count = len(group.summands)
             if count < 2:
                 continue
@@ -120,23 +117,6 @@ class BalanceStatistics(StateArrays):
             parts.append(ops.reshape(ops.max(against), (1,)))
         self._add("groups", ops.concatenate(parts))
 
-    def selection(self, group: ParameterGroup) -> np.ndarray:
-        """Return the (k, K) matrix that puts a group's summands among all."""
-        matrix = np.zeros((len(group.summands), self._count), "float32")
-        matrix[np.arange(len(group.summands)), list(group.summands)] = 1.0
-        return matrix
-
-    # --- validation --------------------------------------------------------------
-
-    def open_gate(self) -> Tensor:
-        """Return 1 while batches for evaluation are validation, else 0."""
-        return ops.convert_to_tensor(self.variable("gate"))
-
-    def set_gate(self, is_open: bool) -> None:
-        """Say whether evaluation is validation now."""
-        if "gate" in self:
-            self.variable("gate").assign(float(is_open))
-
     # --- between epochs ----------------------------------------------------------
 
     def entries(
@@ -148,9 +128,9 @@ class BalanceStatistics(StateArrays):
             before: `numpy()` at the start of an epoch.
             now: `numpy()` at its end.
         """
-        gone = {key: now[key] - before[key] for key in now}
+        gone = {key: value - before.get(key, 0.0) for key, value in now.items()}
         found: dict[str, float] = {}
-        steps = float(gone["steps"])
+        steps = float(gone.get("steps", 0.0))
         if "weights" in gone and steps:
             means = gone["weights"] / steps
             found |= {
@@ -193,7 +173,7 @@ class BalanceStatistics(StateArrays):
             return []
         steps, values = max(float(sums["groups"][0]), 1.0), sums["groups"][1:]
         found = []
-        for group in self._blocks:
+        for group in self._groups:
             count = len(group.summands)
             own, values = np.split(values, [_size(group)])
             if count < 2:

@@ -40,7 +40,7 @@ def explain_model(
         model.compiled_settings, model.members, model.coefficient_layer.numbers()
     )
     plan = model.auxiliary.balance.plan
-    if plan is not None:
+    if not plan.is_plain:
         notes = [*plan.notes(), *explanation.warnings]
         explanation = dataclasses.replace(explanation, warnings=notes)
     if x is None:

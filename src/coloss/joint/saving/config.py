@@ -82,9 +82,9 @@ def compile_config(model: Any) -> dict[str, Any]:
     config["objective"] = str(model.objective)
     config["coefficients"] = saved
     plan = model.auxiliary.balance.plan
-    if plan is not None and plan.weighting is not None:
+    if plan.weighting is not None:
         config["weighting"] = methods.to_config(plan.weighting)
-    if plan is not None and plan.aggregator is not None:
+    if plan.aggregator is not None:
         config["aggregator"] = aggregation.to_config(plan.aggregator)
     config["projectors"] = model.auxiliary.projectors.shapes()
     config["trained"] = bool(model.optimizer is not None and model.optimizer.built)

@@ -36,7 +36,7 @@ def balanced(
         found = balance.gradients(pull, basis, model.members, variables)
     else:
         found = pull({0: 1.0}, list(range(len(variables))))
-    return balance.noised(found)
+    return balance.weigher.noised(found)
 
 
 def rates_of(model: Any, rates: Any) -> Iterator[tuple[int, Any]]:

@@ -24,12 +24,10 @@ class Watch:
         self._statistics = balance.statistics
         places = {id(variable): (0, i) for i, variable in enumerate(trained)}
         places |= {id(variable): (1, i) for i, variable in enumerate(other)}
-        self._sums: dict[str, tuple[int, int]] = {}
-        if self._statistics is not None:
-            self._sums = {
-                key: places[id(self._statistics.variable(key))]
-                for key in self._statistics.names()
-            }
+        self._sums = {
+            key: places[id(self._statistics.variable(key))]
+            for key in self._statistics.names()
+        }
         self._raw = {
             name: places[id(coefficients[name].raw)]
             for name in trial.joint.coefficient_layer.trained
@@ -49,10 +47,9 @@ class Watch:
         for run in range(runs):
             # A trained coefficient is softplus of its variable.
             own = {name: float(np.logaddexp(0, v[run])) for name, v in raw.items()}
-            if self._statistics is not None:
-                before = {key: values[run] for key, values in self._before.items()}
-                after = {key: values[run] for key, values in now.items()}
-                own = self._statistics.entries(before, after) | own
+            before = {key: values[run] for key, values in self._before.items()}
+            after = {key: values[run] for key, values in now.items()}
+            own = self._statistics.entries(before, after) | own
             found.append(own)
         self._before = now
         return found
