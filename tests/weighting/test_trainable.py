@@ -7,8 +7,9 @@ import math
 import pytest
 
 from coloss.objective import Objective
+from coloss.objective.intervals import range_of
 from coloss.weighting import Ramp, Trainable
-from coloss.weighting.signs import coefficient_range, range_of
+from coloss.weighting.schedules import coefficient_range
 from coloss.weighting.trainable import check, raw_of
 
 INF = math.inf

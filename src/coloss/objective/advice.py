@@ -11,10 +11,9 @@ from coloss.objective.analysis import Analysis
 from coloss.objective.derivative import leaves
 from coloss.objective.explanation import EdgeInfo, join
 from coloss.objective.expression import Binary, Call, Expression, Name
+from coloss.objective.functions import FUNCTIONS
 from coloss.objective.reach import active, literal
-
-_ONE_SIDED = ("relu", "softplus", "max", "min", "clip")
-_TWO_SIDED = ("abs", "square")
+from coloss.objective.words import Pointwise
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,12 @@ def _gaps(findings: Findings) -> Iterator[str]:
         hurt = [member for member in findings.ascended if member in inside]
         if not hurt or literal(node) is not None:
             continue
-        if _is_two_sided(node) and len(inside) > 1:
+        if _on_a_gap(node) == "two-sided" and len(inside) > 1:
             yield (
                 f"{node} holds the better network back: whichever is ahead is trained "
                 "up, to fail, until both are equally bad"
             )
-        elif isinstance(node, Call) and node.function in _ONE_SIDED:
+        elif _on_a_gap(node) == "one-sided":
             stops = join([f"stop({member})" for member in hurt])
             yield (
                 f"{node} drives {join(hurt)} to chance: without {stops} the objective "
@@ -79,13 +78,21 @@ def _gaps(findings: Findings) -> Iterator[str]:
             )
 
 
-def _is_two_sided(node: Expression) -> bool:
-    if isinstance(node, Call):
-        return node.function in _TWO_SIDED
+def _on_a_gap(node: Expression) -> str:
+    """Return what a function does to a difference of losses; see `Pointwise`."""
+    function = _function(node)
+    if function is not None:
+        return function.on_a_gap
     if isinstance(node, Binary) and node.operator == "**":
         exponent = literal(node.right)
-        return exponent is not None and exponent > 0 and exponent % 2 == 0
-    return False
+        if exponent is not None and exponent > 0 and exponent % 2 == 0:
+            return "two-sided"
+    return "other"
+
+
+def _function(node: Expression) -> Pointwise | None:
+    found = FUNCTIONS[node.function] if isinstance(node, Call) else None
+    return found if isinstance(found, Pointwise) else None
 
 
 def _isolated(findings: Findings) -> Iterator[str]:
@@ -180,14 +187,18 @@ def _scale(findings: Findings) -> Iterator[str]:
 def _undefined(findings: Findings) -> Iterator[str]:
     faulty = set(findings.analysis.faults)
     for node in active(findings.analysis.expression):
-        if isinstance(node, Call) and node.function in ("log", "sqrt"):
+        function = _function(node)
+        if function is None or function.domain is None:
             if node in faulty:
-                rule = "above 0" if node.function == "log" else "0 or above"
-                yield f"{node} is NaN at typical losses: its argument must be {rule}"
-            elif node.function == "sqrt" and _losses(node, detached=False):
-                yield f"the gradient of {node} is infinite where its argument is 0"
+                yield f"{node} is undefined at typical losses"
         elif node in faulty:
-            yield f"{node} is undefined at typical losses"
+            rule = function.domain.rule
+            yield f"{node} is NaN at typical losses: its argument must be {rule}"
+        elif function.is_steep_at_the_end and _losses(node, detached=False):
+            yield (
+                f"the gradient of {node} is infinite where its argument is "
+                f"{function.domain.least:g}"
+            )
     for member, slope in findings.analysis.slopes.items():
         if slope.symbol is not None and not math.isfinite(slope.value):
             yield f"the factor of {member} is not finite: {slope.symbol}"

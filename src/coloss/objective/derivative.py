@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from coloss.objective.expression import Binary, Call, Expression, Name, Negative
-from coloss.objective.functions import BATCH, DETACH, FUNCTIONS, TRANSFER
+from coloss.objective.functions import FUNCTIONS
 from coloss.objective.polynomial import Polynomial
 from coloss.objective.reach import literal
+from coloss.objective.words import BATCH, DETACH, TRANSFER
 
 Part = Expression
 

@@ -7,13 +7,14 @@ derivative of 0 stays 0 whatever multiplies it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from coloss.objective.derivative import is_term
 from coloss.objective.expression import Binary, Call, Expression, Name, Negative, Number
-from coloss.objective.functions import DETACH, FUNCTIONS
+from coloss.objective.functions import FUNCTIONS
 from coloss.objective.reach import literal
+from coloss.objective.words import BATCH, DETACH, Derivative, Pointwise
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,13 @@ def evaluate(node: Expression, point: Point) -> Dual:
     if isinstance(node, Negative):
         inner = evaluate(node.operand, point)
         return Dual(-inner.value, inner.scaled(-1.0))
-    if isinstance(node, Call) and FUNCTIONS[node.function].kind == DETACH:
-        return Dual(evaluate(node.arguments[0], point).value)
     arguments = [evaluate(child, point) for child in node.children]
-    name = node.operator if isinstance(node, Binary) else getattr(node, "function", "")
-    value, *partials = _guarded(name, [argument.value for argument in arguments])
+    if isinstance(node, Call) and FUNCTIONS[node.function].kind == DETACH:
+        return Dual(arguments[0].value)
+    if isinstance(node, Call) and FUNCTIONS[node.function].kind == BATCH:
+        return arguments[0]
+    values = [argument.value for argument in arguments]
+    value, *partials = _guarded(_derivative(node), values)
     if math.isnan(value) and not any(math.isnan(one.value) for one in arguments):
         point.faults[node] = None
     slopes: dict[Expression, float] = {}
@@ -83,85 +86,44 @@ def evaluate(node: Expression, point: Point) -> Dual:
     return Dual(value, slopes)
 
 
-def _guarded(name: str, values: list[float]) -> tuple[float, ...]:
+def _derivative(node: Expression) -> Derivative:
+    """Return the value and partial derivatives of an operator or function."""
+    if isinstance(node, Binary):
+        return _OPERATORS[node.operator]
+    if isinstance(node, Call):
+        function = FUNCTIONS[node.function]
+        if isinstance(function, Pointwise):
+            return function.derivative
+    raise TypeError(f"`{node}` has no value of its own.")
+
+
+def _guarded(derivative: Derivative, values: list[float]) -> tuple[float, ...]:
     if any(map(math.isnan, values)):
         return (math.nan, *(math.nan for _ in values))
     try:
-        return _RULES[name](*values)
+        return derivative(*values)
     except OverflowError:
-        # exp and powers of a huge argument; the sign of the base decides.
-        infinite = -math.inf if name == "**" and _odd_negative(*values) else math.inf
-        return (infinite, *(math.inf for _ in values))
+        return (math.inf, *(math.inf for _ in values))
     except (ValueError, ZeroDivisionError):
         return (math.nan, *(math.nan for _ in values))
 
 
-def _odd_negative(base: float, exponent: float) -> bool:
-    return base < 0 and exponent % 2 == 1
-
-
-def _softplus(x: float) -> tuple[float, ...]:
-    smaller = math.exp(-abs(x))
-    slope = 1.0 / (1.0 + smaller)
-    return max(x, 0.0) + math.log1p(smaller), slope if x >= 0 else smaller * slope
-
-
-def _log(x: float) -> tuple[float, ...]:
-    return math.log(x), 1.0 / x
-
-
-def _sqrt(x: float) -> tuple[float, ...]:
-    root = math.sqrt(x)
-    return root, 0.5 / root if root else math.inf
-
-
-def _exp(x: float) -> tuple[float, ...]:
-    return math.exp(x), math.exp(x)
-
-
-def _sign(x: float) -> float:
-    return math.copysign(1.0, x) if x else 0.0
-
-
-def _max(x: float, y: float) -> tuple[float, ...]:
-    share = 0.5 * (1.0 + _sign(x - y))
-    return max(x, y), share, 1.0 - share
-
-
-def _min(x: float, y: float) -> tuple[float, ...]:
-    share = 0.5 * (1.0 - _sign(x - y))
-    return min(x, y), share, 1.0 - share
-
-
-def _clip(x: float, low: float, high: float) -> tuple[float, ...]:
-    if x <= low:
-        return max(min(x, high), low), 0.0, 1.0, 0.0
-    return (x, 1.0, 0.0, 0.0) if x < high else (high, 0.0, 0.0, 1.0)
-
-
 def _power(x: float, y: float) -> tuple[float, ...]:
-    value = x**y
-    if isinstance(value, complex):
-        raise ValueError("a negative number to a fractional power")
-    by_base = 0.0 if y == 0 else y * x ** (y - 1)
+    try:
+        value = x**y
+        if isinstance(value, complex):
+            raise ValueError("a negative number to a fractional power")
+        by_base = 0.0 if y == 0 else y * x ** (y - 1)
+    except OverflowError:
+        infinite = -math.inf if x < 0 and y % 2 == 1 else math.inf
+        return infinite, math.inf, math.inf
     return value, by_base, value * math.log(x) if x > 0 else 0.0
 
 
-_RULES: dict[str, Callable[..., tuple[float, ...]]] = {
+_OPERATORS: dict[str, Derivative] = {
     "+": lambda x, y: (x + y, 1.0, 1.0),
     "-": lambda x, y: (x - y, 1.0, -1.0),
     "*": lambda x, y: (x * y, y, x),
     "/": lambda x, y: (x / y, 1.0 / y, -x / y / y),
     "**": _power,
-    "relu": lambda x: (max(x, 0.0), float(x > 0)),
-    "abs": lambda x: (abs(x), _sign(x)),
-    "square": lambda x: (x * x, 2.0 * x),
-    "sqrt": _sqrt,
-    "exp": _exp,
-    "log": _log,
-    "softplus": _softplus,
-    "max": _max,
-    "min": _min,
-    "clip": _clip,
-    "mean": lambda x: (x, 1.0),
 }

@@ -1,14 +1,15 @@
 """The words of the objective language: what each is called and what it takes.
 
-One table, read by the parser, the diagnosis and the evaluation. What a transfer
-term computes lives in `coloss.transfer`, under the same name.
+One table, read by the parser, the diagnosis and the evaluation. The entries of the
+functions of numbers stand in `coloss.objective.pointwise`. What a transfer term
+computes lives in `coloss.transfer`, under the same name.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from coloss.objective.errors import ObjectiveError, nearest
@@ -23,36 +24,8 @@ from coloss.objective.expression import (
     as_value,
     check_identifier,
 )
-
-POINTWISE, BATCH, DETACH, TRANSFER = "pointwise", "batch", "detach", "transfer"
-
-
-@dataclass(frozen=True)
-class Option:
-    """A keyword option: its default and the rule a value must obey."""
-
-    default: OptionValue
-    rule: str
-    accepts: Callable[[Any], bool]
-
-
-@dataclass(frozen=True)
-class Function:
-    """One word of the language.
-
-    Attributes:
-        name: the word.
-        kind: pointwise (per row), batch (one value a batch), detach, or transfer.
-        arguments: how many positional arguments it takes; None: one or more.
-        options: keyword options, for transfer terms.
-        members: whether bare members may stand in the place of an edge.
-    """
-
-    name: str
-    kind: str
-    arguments: int | None = 1
-    options: dict[str, Option] = field(default_factory=dict)
-    members: str = "none"
+from coloss.objective.pointwise import TABLE
+from coloss.objective.words import BATCH, DETACH, TRANSFER, Function, Option
 
 
 def _number(value: Any) -> bool:
@@ -107,14 +80,8 @@ def _with_window(function: Function) -> Function:
     return replace(function, options={**function.options, **WINDOW})
 
 
-_TABLE = [
-    *(
-        Function(name, POINTWISE)
-        for name in ("relu", "abs", "square", "sqrt", "exp", "log", "softplus")
-    ),
-    Function("max", POINTWISE, 2),
-    Function("min", POINTWISE, 2),
-    Function("clip", POINTWISE, 3),
+_TABLE: list[Function] = [
+    *TABLE,
     Function("mean", BATCH),
     Function("stop", DETACH),
     Function(
@@ -164,8 +131,10 @@ _TABLE = [
     ),
     *(
         Function(name, TRANSFER, options={"gate": GATE, **COMMON})
-        for name in ("hint", "vid", "attention")
+        for name in ("hint", "attention")
     ),
+    # A log-likelihood.
+    Function("vid", TRANSFER, options={"gate": GATE, **COMMON}, signed=True),
     *(
         Function(name, TRANSFER, options={"gate": WHOLE_GATE, **COMMON})
         for name in ("cka", "sp", "rkd_distance", "pkt")

@@ -15,8 +15,9 @@ from coloss.objective.expression import (
     OptionValue,
     Port,
 )
-from coloss.objective.functions import FUNCTIONS, TRANSFER
+from coloss.objective.functions import FUNCTIONS
 from coloss.objective.printer import ATOM, POWER, PRODUCT, SUM, number_text
+from coloss.objective.words import TRANSFER, Notation, Pointwise
 
 _GREEK = (
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|mu|nu|xi|pi|rho|sigma|tau|"
@@ -29,14 +30,6 @@ _ESCAPES = {
     "~": r"{\sim}",
     " ": r"\ ",
     **{character: f"\\{character}" for character in "_%#&${}"},
-}
-_WRAPPED = {
-    "abs": (r"\left|", r"\right|"),
-    "sqrt": (r"\sqrt{", "}"),
-    "exp": (r"\exp\left(", r"\right)"),
-    "log": (r"\log\left(", r"\right)"),
-    "max": (r"\max\left(", r"\right)"),
-    "min": (r"\min\left(", r"\right)"),
 }
 _BINARY = {
     # operator: (own precedence, least precedence left, least right)
@@ -131,21 +124,22 @@ def _edge(node: Edge) -> str:
 
 
 def _call(node: Call) -> tuple[str, int]:
-    if node.function == "square":
-        return rf"\left({to_latex(node.arguments[0])}\right)^{{2}}", POWER
-    is_term = FUNCTIONS[node.function].kind == TRANSFER
+    function = FUNCTIONS[node.function]
     arguments = ", ".join(
+        # A member in a term is the network, not its loss.
         _upright(argument.identifier)
-        if is_term and isinstance(argument, Name)
+        if function.kind == TRANSFER and isinstance(argument, Name)
         else to_latex(argument)
         for argument in node.arguments
     )
     options = "".join(
         rf";\, {_upright(name)} = {_option(value)}" for name, value in node.options
     )
-    word = _upright(node.function).replace("mathrm", "operatorname", 1)
-    opened, closed = _WRAPPED.get(node.function, (rf"{word}\left(", r"\right)"))
-    return f"{opened}{arguments}{options}{closed}", ATOM
+    around = function.latex if isinstance(function, Pointwise) else None
+    if around is None:
+        word = _upright(node.function).replace("mathrm", "operatorname", 1)
+        around = Notation(rf"{word}\left(", r"\right)")
+    return f"{around.opened}{arguments}{options}{around.closed}", around.precedence
 
 
 def _option(value: OptionValue) -> str:

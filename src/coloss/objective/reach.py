@@ -21,7 +21,8 @@ from coloss.objective.expression import (
     Port,
     as_port,
 )
-from coloss.objective.functions import DETACH, FUNCTIONS, TRANSFER
+from coloss.objective.functions import FUNCTIONS
+from coloss.objective.words import DETACH, TRANSFER
 
 _OPERATIONS: dict[str, Callable[[float, float], object]] = {
     "+": operator.add,

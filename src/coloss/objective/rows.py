@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 from keras import ops
@@ -25,8 +25,9 @@ from coloss.objective.expression import (
     Negative,
     Number,
 )
-from coloss.objective.functions import BATCH, DETACH, FUNCTIONS, TRANSFER
+from coloss.objective.functions import FUNCTIONS
 from coloss.objective.reach import literal
+from coloss.objective.words import DETACH, TRANSFER, Pointwise
 
 Tensor = Any
 
@@ -159,17 +160,7 @@ class Values(Protocol):
         """Return a transfer term's value."""
 
 
-_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
-    "relu": ops.relu,
-    "abs": ops.abs,
-    "square": ops.square,
-    "sqrt": ops.sqrt,
-    "exp": ops.exp,
-    "log": ops.log,
-    "softplus": ops.softplus,
-    "max": ops.maximum,
-    "min": ops.minimum,
-    "clip": lambda value, low, high: ops.minimum(ops.maximum(value, low), high),
+_OPERATORS: dict[str, Callable[..., Tensor]] = {
     "*": ops.multiply,
     "/": ops.divide,
     "**": ops.power,
@@ -213,7 +204,7 @@ def _binary(node: Binary, values: Values) -> Form:
         return _scale(left, right)
     if node.operator == "/" and right.is_scalar:
         return _scale(left, right, invert=True)
-    return pointwise(_FUNCTIONS[node.operator], left, right)
+    return pointwise(_OPERATORS[node.operator], left, right)
 
 
 def _scale(form: Form, scalar: Form, invert: bool = False) -> Form:
@@ -233,15 +224,17 @@ def _scale(form: Form, scalar: Form, invert: bool = False) -> Form:
 
 
 def _call(node: Call, values: Values) -> Form:
-    kind = FUNCTIONS[node.function].kind
-    if kind == TRANSFER:
+    function = FUNCTIONS[node.function]
+    if function.kind == TRANSFER:
         return values.transfer(node)
     forms = [evaluate(argument, values) for argument in node.arguments]
-    if kind == DETACH:
-        return forms[0].mapped(ops.stop_gradient)
-    if kind == BATCH:
-        return _mean(forms[0])
-    return pointwise(_FUNCTIONS[node.function], *forms)
+    if isinstance(function, Pointwise):
+        return pointwise(partial(function.value, ops), *forms)
+    return (
+        forms[0].mapped(ops.stop_gradient)
+        if function.kind == DETACH
+        else _mean(forms[0])
+    )
 
 
 def _mean(form: Form) -> Form:

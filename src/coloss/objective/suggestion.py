@@ -23,9 +23,10 @@ from coloss.objective.expression import (
     Number,
     Port,
 )
-from coloss.objective.functions import DETACH, FUNCTIONS, call
+from coloss.objective.functions import FUNCTIONS, call
 from coloss.objective.parser import parse
 from coloss.objective.polynomial import Polynomial
+from coloss.objective.words import DETACH
 
 
 def suggest(

@@ -18,11 +18,11 @@ from coloss.objective.expression import (
     OptionValue,
     Port,
 )
-from coloss.objective.functions import FUNCTIONS, TRANSFER
+from coloss.objective.functions import FUNCTIONS
 from coloss.objective.printer import ATOM, POWER, PRODUCT, SUM, number_text
+from coloss.objective.words import TRANSFER, Pointwise
 
 _SYMBOL = re.compile(r"(?P<head>[A-Za-z]+?)_?(?P<tail>\d*)")
-_FENCES = {"abs": ("|", "|")}
 _BINARY = {
     # operator: (own precedence, least precedence left, least right, sign)
     "+": (SUM, SUM, PRODUCT, "+"),
@@ -132,8 +132,8 @@ def _wrap(node: Expression, least: int) -> str:
     return text if precedence >= least else f"{_fenced(text)}"
 
 
-def _fenced(inner: str, opened: str = "(", closed: str = ")") -> str:
-    return f"<mrow>{_operator(opened)}{inner}{_operator(closed)}</mrow>"
+def _fenced(inner: str) -> str:
+    return f"<mrow>{_operator('(')}{inner}{_operator(')')}</mrow>"
 
 
 def _word(text: str) -> str:
@@ -157,23 +157,19 @@ def _edge(node: Edge) -> str:
 
 
 def _call(node: Call) -> str:
-    if node.function == "square":
-        return f"<msup>{_fenced(_mathml(node.arguments[0])[0])}<mn>2</mn></msup>"
-    if node.function == "sqrt":
-        return f"<msqrt>{_row(node.arguments[0])}</msqrt>"
-    is_term = FUNCTIONS[node.function].kind == TRANSFER
+    function = FUNCTIONS[node.function]
     arguments = [
         # A member in a term is the network, not its loss.
         _word(argument.identifier)
-        if is_term and isinstance(argument, Name)
+        if function.kind == TRANSFER and isinstance(argument, Name)
         else _mathml(argument)[0]
         for argument in node.arguments
     ]
     inside = _operator(",").join(arguments)
     for name, value in node.options:
         inside += f"{_operator(';')}{_word(name)}{_operator('=')}{_option(value)}"
-    if node.function in _FENCES:
-        return _fenced(inside, *_FENCES[node.function])
+    if isinstance(function, Pointwise) and function.mathml is not None:
+        return f"{function.mathml.opened}{inside}{function.mathml.closed}"
     return f"{_word(node.function)}{_operator(chr(0x2061))}{_fenced(inside)}"
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
+from coloss.objective.words import Range
+
 
 @runtime_checkable
 class Schedule(Protocol):
@@ -285,3 +287,18 @@ def _whole(value: Any, what: str, least: int) -> int:
     if value < least:
         raise ValueError(f"{what} must be at least {least}; found {value}.")
     return int(value)
+
+
+def coefficient_range(value: Any, epochs: int = 200) -> Range:
+    """Return the range of a coefficient: a number, a schedule, or `Trainable`.
+
+    Args:
+        value: as given to `compile`. A schedule is asked for its first epochs.
+        epochs: how many.
+    """
+    if getattr(value, "is_trained", False):
+        return 0.0, math.inf
+    if callable(value):
+        found = [float(value(epoch)) for epoch in range(epochs)]
+        return min(found), max(found)
+    return float(value), float(value)

@@ -15,8 +15,9 @@ from coloss.objective.analysis import TYPICAL
 from coloss.objective.derivative import leaves
 from coloss.objective.dual import Point, evaluate
 from coloss.objective.expression import Call, Expression, Name
-from coloss.objective.functions import DETACH, FUNCTIONS
+from coloss.objective.functions import FUNCTIONS
 from coloss.objective.reach import transfer_calls
+from coloss.objective.words import DETACH
 
 _GRID = tuple(10.0**power for power in range(-4, 5))
 _STEP = 1e-3

@@ -18,9 +18,12 @@ from coloss.objective import Objective, reach
 from coloss.objective.derivative import linear
 from coloss.objective.errors import nearest
 from coloss.objective.expression import Expression
+from coloss.objective.intervals import range_of
+from coloss.objective.pointwise import ANY
+from coloss.objective.words import Range
 from coloss.weighting import methods
 from coloss.weighting.base import Summand
-from coloss.weighting.signs import ANY, Range, coefficient_range, range_of
+from coloss.weighting.schedules import coefficient_range
 
 _SIGNED_LOSSES = ("CosineSimilarity", "Poisson")
 
