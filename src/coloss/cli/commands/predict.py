@@ -49,13 +49,13 @@ def predict(
     with answering(json, quiet) as out:
         from coloss.cli.commands.options import refusing_to_overwrite
         from coloss.cli.errors import CliError
-        from coloss.cli.runs.reading import open_run
+        from coloss.cli.runs.reopen import open_run
 
         if output.suffix not in (".csv", ".parquet"):
             raise CliError(f"--output must end in .csv or .parquet; found '{output}'.")
         refusing_to_overwrite(output, force)
         folder, settings = open_run(run)
-        from coloss.cli.runs.predicting import predict_files
+        from coloss.cli.runs.predict import predict_files
 
         frame = predict_files(folder, settings, files, member, fused)
         if output.suffix == ".csv":

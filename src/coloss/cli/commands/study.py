@@ -55,6 +55,6 @@ def study(
             )
         settings = overridden(settings, study={"seeds": seeds, "epochs": epochs})
         folder = output or config.parent / f"{settings.output.folder}-study"
-        from coloss.cli.runs.studying import run_study
+        from coloss.cli.runs.study import run_study
 
         run_study(settings, config, folder, out, force, report)

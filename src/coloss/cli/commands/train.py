@@ -59,6 +59,6 @@ def train(
             output={"tensorboard": tensorboard or None, "mlflow": mlflow},
         )
         folder = output or config.parent / settings.output.folder
-        from coloss.cli.runs.training import run_training
+        from coloss.cli.runs.train import run_training
 
         raise typer.Exit(run_training(settings, config, folder, out, force, report))

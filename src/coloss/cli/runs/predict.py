@@ -10,7 +10,7 @@ import numpy as np
 from coloss.cli.config import Config
 from coloss.cli.errors import CliError
 from coloss.cli.runs.predictions import columns_of
-from coloss.cli.runs.reading import load_joint, load_member, origin
+from coloss.cli.runs.reopen import load_joint, load_member, origin
 from coloss.cli.runs.rows import filled, member_features
 from coloss.data import align
 from coloss.data.readers import DataError, Features
