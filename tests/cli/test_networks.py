@@ -11,7 +11,6 @@ from coloss.cli.config import parse
 from coloss.cli.config.coefficients import as_schedule
 from coloss.cli.errors import CliError
 from coloss.cli.runs.networks import (
-    Spread,
     build_joint,
     compile_joint,
     optimizer_of,
@@ -35,17 +34,17 @@ w = {{ schedule = "ramp", start = 0, stop = 1, epochs = 2 }}
 """
 
 
-def joint_of(tmp_path, a="", b="", shape=(6,), spreads=None, more=""):
+def joint_of(tmp_path, a="", b="", shape=(6,), standardizers=None, more=""):
     config = parse(BASE.format(a=a, b=b) + more, "c.toml")
     shapes = {"a": shape, "b": (4,)}
-    return config, build_joint(config, tmp_path, shapes, 3, spreads or {})
+    return config, build_joint(config, tmp_path, shapes, 3, standardizers or {})
 
 
 def test_a_network_takes_the_files_own_numbers(tmp_path):
     random = np.random.default_rng(0)
     x = (300 + [1, 1, 5, 5, 0, 1e-3] * random.normal(size=(50, 6))).astype("float32")
     x[3] = np.nan
-    _, joint = joint_of(tmp_path, spreads={"a": Spread.of(x)})
+    _, joint = joint_of(tmp_path, standardizers={"a": Standardizer.of_last_axis(x)})
     layer = joint["a"].get_layer("standardize")
     expected = Standardizer.fit(x)(x)
     found = np.asarray(layer(x))

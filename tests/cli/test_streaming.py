@@ -8,13 +8,13 @@ import pytest
 from pyarrow import parquet as pq
 
 from coloss.cli.config import parse
-from coloss.cli.runs import groups
-from coloss.cli.runs.batches import Batches
-from coloss.cli.runs.groups import Measure
+from coloss.cli.runs.in_memory import InMemory
 from coloss.cli.runs.rows import read_rows
-from coloss.cli.runs.source import InMemory
 from coloss.cli.runs.streaming import Streamed
+from coloss.data import row_groups
 from coloss.data.readers import DataError
+from coloss.data.standardizing import RunningStandardizer
+from coloss.data.streamed_batches import StreamedBatches
 
 CONFIG = """\
 [data]
@@ -50,22 +50,30 @@ def both(tmp_path):
     return streamed, InMemory(plain, read_rows(plain, tmp_path))
 
 
+def batches_of(streamed, part, size, seed):
+    chosen = streamed.parts == part
+    complete = streamed.complete
+    return StreamedBatches(streamed.groups, streamed.y, chosen, size, seed, complete)
+
+
 def test_shapes_spreads_and_what_is_told_are_the_same(both):
     streamed, memory = both
     assert streamed.shapes == memory.shapes == {"a": (3,), "b": (4,)}
     assert streamed.describe() == memory.describe()
     assert streamed.columns() == memory.columns()
-    for name, spread in memory.spreads().items():
-        np.testing.assert_allclose(streamed.spreads()[name].mean, spread.mean)
+    for name, spread in memory.standardizers().items():
+        np.testing.assert_allclose(streamed.standardizers()[name].mean, spread.mean)
         np.testing.assert_allclose(
-            streamed.spreads()[name].variance, spread.variance, rtol=1e-6
+            streamed.standardizers()[name].variance, spread.variance, rtol=1e-6
         )
 
 
 def test_every_row_comes_once_an_epoch_and_in_another_order(both, monkeypatch):
     streamed, memory = both
-    monkeypatch.setattr("coloss.cli.runs.batches.WINDOW", 2 * streamed.groups.bytes)
-    batches = Batches(streamed, "train", 32, seed=3)
+    monkeypatch.setattr(
+        "coloss.data.streamed_batches.WINDOW", 2 * streamed.groups.bytes
+    )
+    batches = batches_of(streamed, "train", 32, seed=3)
     assert batches.complete.inputs == {"a"}
     x, y = memory.rows.part("train")
     orders = []
@@ -83,14 +91,14 @@ def test_every_row_comes_once_an_epoch_and_in_another_order(both, monkeypatch):
         np.testing.assert_array_equal(labels[order], y[expected])
         orders.append(a[:, 0])
     assert (orders[0] != orders[1]).any()
-    again = Batches(streamed, "train", 32, seed=3)
+    again = batches_of(streamed, "train", 32, seed=3)
     np.testing.assert_array_equal(again[1][0]["a"][:, 0], orders[0][32:64])
 
 
 def test_validation_rows_and_pieces_keep_the_order_of_the_file(both, monkeypatch):
     streamed, memory = both
     monkeypatch.setattr("coloss.cli.runs.streaming.PIECE", 10)
-    batches = Batches(streamed, "validation", 8, seed=None)
+    batches = batches_of(streamed, "validation", 8, seed=None)
     x, _ = memory.rows.part("validation")
     a = np.concatenate([batches[n][0]["a"] for n in range(len(batches))])
     np.testing.assert_array_equal(a, x["a"])
@@ -127,19 +135,21 @@ def test_every_row_group_is_read_once_an_epoch(both, monkeypatch):
 def test_means_stay_exact_far_from_zero():
     random = np.random.default_rng(1)
     values = (1e6 + random.normal(size=(1000, 2))).astype("float32")
-    measure = Measure(2)
+    measure = RunningStandardizer(2)
     for part in np.array_split(values, 7):
         measure.add(part)
     measure.add(values[:0])
-    mean, variance = measure.result()
-    np.testing.assert_allclose(mean, values.astype("float64").mean(0), rtol=1e-12)
-    np.testing.assert_allclose(variance, values.astype("float64").var(0), rtol=1e-6)
+    found = measure.result()
+    np.testing.assert_allclose(found.mean, values.astype("float64").mean(0), rtol=1e-12)
+    np.testing.assert_allclose(
+        found.variance, values.astype("float64").var(0), rtol=1e-6
+    )
 
 
 def test_what_cannot_be_streamed_is_told(tmp_path, monkeypatch):
     write(tmp_path)
     config = parse(CONFIG.format(more="stream = true"), "c")
-    monkeypatch.setattr(groups, "LARGEST", 100)
+    monkeypatch.setattr(row_groups, "LARGEST", 100)
     with pytest.raises(DataError, match="Write it again with row_group_size"):
         Streamed(config, tmp_path)
     monkeypatch.undo()

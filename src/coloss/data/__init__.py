@@ -4,7 +4,8 @@ from coloss.data.aligning import Aligned, align
 from coloss.data.digits import NUM_CLASSES, WIDTHS, load_digits_views
 from coloss.data.folding import Folds, folds
 from coloss.data.mixing import mix
-from coloss.data.split import Split, Standardizer
+from coloss.data.split import Split
+from coloss.data.standardizing import Standardizer
 
 __all__ = [
     "NUM_CLASSES",

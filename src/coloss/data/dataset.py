@@ -1,4 +1,4 @@
-"""What `mix` returns. The only module of `coloss.data` that imports Keras."""
+"""What `mix` returns. This module and `streamed_batches` import Keras, no others."""
 
 from __future__ import annotations
 

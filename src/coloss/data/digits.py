@@ -13,7 +13,8 @@ from numbers import Integral
 
 import numpy as np
 
-from coloss.data.split import Part, Split, Standardizer
+from coloss.data.split import Part, Split
+from coloss.data.standardizing import Standardizer
 
 WIDTHS = {"fac": 216, "fou": 76, "kar": 64, "mor": 6, "pix": 240, "zer": 47}
 """Features of each view."""

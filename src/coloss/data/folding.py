@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from coloss.data.split import Part, Split, Standardizer
+from coloss.data.split import Part, Split
+from coloss.data.standardizing import Standardizer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

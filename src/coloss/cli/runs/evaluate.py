@@ -8,8 +8,8 @@ import numpy as np
 
 from coloss.cli.config import Config, load
 from coloss.cli.errors import CliError
+from coloss.cli.runs.open_source import open_source
 from coloss.cli.runs.reopen import load_joint, origin
-from coloss.cli.runs.source import open_source
 from coloss.data.readers import DataError
 from coloss.report.run_folder import RunFolder
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from coloss.cli.config import Config
 from coloss.cli.config.checks import OUTPUT
@@ -21,31 +19,12 @@ from coloss.data import Standardizer
 from coloss.joint import JointModel
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Mean and variance of each feature, over training rows.
-
-    Attributes:
-        mean: (features,), float64.
-        variance: (features,), 1 where a feature is constant.
-    """
-
-    mean: np.ndarray
-    variance: np.ndarray
-
-    @classmethod
-    def of(cls, x: np.ndarray) -> Spread:
-        """Measure rows (n, ..., features); rows of NaN do not count."""
-        measured = Standardizer.fit(x.reshape(-1, x.shape[-1]))
-        return cls(measured.mean, measured.scale**2)
-
-
 def build_joint(
     config: Config,
     folder: Path,
     shapes: Mapping[str, tuple[int, ...]],
     outputs: int,
-    spreads: Mapping[str, Spread],
+    standardizers: Mapping[str, Standardizer],
 ) -> JointModel:
     """Return the joint model of a configuration, uncompiled.
 
@@ -54,7 +33,7 @@ def build_joint(
         folder: that paths are relative to.
         shapes: of one row, by member.
         outputs: classes, or 1 for numbers.
-        spreads: by member whose network standardises its input.
+        standardizers: by member whose network standardizes its input.
 
     Raises:
         CliError: if a network cannot be built, or a saved one does not fit.
@@ -65,7 +44,7 @@ def build_joint(
             network = _loaded(name, folder / member.model)
         else:
             network = _built(
-                config, name, member, shapes[name], outputs, spreads.get(name)
+                config, name, member, shapes[name], outputs, standardizers.get(name)
             )
         _check(name, network, shapes[name], outputs)
         if member.frozen:
@@ -80,14 +59,14 @@ def _built(
     member: Member,
     shape: tuple[int, ...],
     outputs: int,
-    spread: Spread | None,
+    standardizer: Standardizer | None,
 ) -> keras.Model:
     layers: list[Any] = [keras.Input(shape)]
-    if spread is not None:
+    if standardizer is not None:
         layers.append(
             keras.layers.Normalization(
-                mean=spread.mean.tolist(),
-                variance=spread.variance.tolist(),
+                mean=standardizer.mean.tolist(),
+                variance=standardizer.variance.tolist(),
                 name="standardize",
             )
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from coloss.cli.runs.source import Source
+from coloss.cli.runs.source_base import Source
 from coloss.joint import JointModel
 
 

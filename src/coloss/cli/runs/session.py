@@ -22,9 +22,10 @@ from coloss.cli.output import Output
 from coloss.cli.runs import environment
 from coloss.cli.runs.callbacks import Checkpoints, Interrupt, Journal
 from coloss.cli.runs.networks import build_joint, compile_joint
+from coloss.cli.runs.open_source import open_source
 from coloss.cli.runs.predictions import evaluation
 from coloss.cli.runs.results import conflicts, explained, save_models
-from coloss.cli.runs.source import Source, open_source, outputs_of
+from coloss.cli.runs.source_base import Source, outputs_of
 from coloss.cli.runs.trackers import trackers
 from coloss.data.readers import DataError
 from coloss.joint import JointModel, NonFiniteLossError
@@ -65,12 +66,12 @@ def prepare(config: Config, folder: Path, output: Output) -> Session:
     """
     try:
         source = open_source(config, folder)
-        spreads = source.spreads()
+        standardizers = source.standardizers()
     except (DataError, ValueError) as error:
         raise CliError(str(error)) from None
     keras.utils.set_random_seed(config.training.seed)
     shapes, outputs = source.shapes, outputs_of(source)
-    joint = build_joint(config, folder, shapes, outputs, spreads)
+    joint = build_joint(config, folder, shapes, outputs, standardizers)
     notes = compile_joint(config, joint)
     check_monitor(config, joint)
     x, y = source.sample()

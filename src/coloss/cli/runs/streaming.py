@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coloss.cli.config import Config
-from coloss.cli.runs.groups import Measure, RowGroups
 from coloss.cli.runs.labels import codes_of, read_labels
-from coloss.cli.runs.networks import Spread
 from coloss.cli.runs.rows import parts_of
-from coloss.cli.runs.source import (
+from coloss.cli.runs.source_base import (
     SAMPLE,
     Piece,
     by_part,
@@ -26,7 +24,9 @@ from coloss.cli.runs.source import (
     standardizes,
 )
 from coloss.data.readers import DataError
+from coloss.data.row_groups import RowGroups
 from coloss.data.splitting import PARTS
+from coloss.data.standardizing import RunningStandardizer, Standardizer
 
 if TYPE_CHECKING:
     from coloss.joint.inputs.missing_rows import Complete
@@ -55,15 +55,22 @@ class Streamed:
         labels = read_labels(config, folder)
         self.y, self.classes = codes_of(config, labels)
         self.ids, self.parts = labels.ids, parts_of(config, labels)
-        self.groups = RowGroups(config, folder / str(config.data.table))
+        data = config.data
+        self.groups = RowGroups(
+            folder / str(data.table),
+            {name: member.columns for name, member in config.members.items()},
+            [c for c in (data.id, data.label, data.split, data.group) if c is not None],
+        )
         self.shapes = {n: (len(c),) for n, c in self.groups.names.items()}
         self._measures, self._missing = self._pass()
         for name, missing in self._missing.items():
             if missing[self.parts == "train"].all():
                 raise DataError(f"members.{name}: no training row has its features")
 
-    def _pass(self) -> tuple[dict[str, Measure], dict[str, np.ndarray]]:
-        measures = {n: Measure(shape[0]) for n, shape in self.shapes.items()}
+    def _pass(self) -> tuple[dict[str, RunningStandardizer], dict[str, np.ndarray]]:
+        measures = {
+            n: RunningStandardizer(shape[0]) for n, shape in self.shapes.items()
+        }
         missing = {n: np.zeros(len(self.ids), bool) for n in self.shapes}
         for number in range(len(self.groups)):
             rows = self.groups.rows(number)
@@ -74,22 +81,27 @@ class Streamed:
                 measures[name].add(values[train & ~absent])
         return measures, missing
 
-    def spreads(self) -> dict[str, Spread]:
-        """Return mean and variance of members whose networks standardise."""
+    def standardizers(self) -> dict[str, Standardizer]:
+        """Return those of members whose networks standardize."""
         return {
-            name: Spread(*measure.result())
+            name: measure.result()
             for name, measure in self._measures.items()
             if standardizes(self.config, name)
         }
 
     def fit_arguments(self, batch_size: int, seed: int) -> dict[str, Any]:
         """Return what `JointModel.fit` takes as data."""
-        from coloss.cli.runs.batches import Batches
+        from coloss.data.streamed_batches import StreamedBatches
 
         larger = max(batch_size, 1024)
+        train, validation = self.parts == "train", self.parts == "validation"
         return {
-            "x": Batches(self, "train", batch_size, seed),
-            "validation_data": Batches(self, "validation", larger, None),
+            "x": StreamedBatches(
+                self.groups, self.y, train, batch_size, seed, self.complete
+            ),
+            "validation_data": StreamedBatches(
+                self.groups, self.y, validation, larger, None
+            ),
             # Keras would ask for batches from all over the file, each of which is read
             # for it; the order is random as it is.
             "shuffle": False,

@@ -18,10 +18,11 @@ from coloss.cli.config.training import Arm, StudyTable
 from coloss.cli.errors import CliError, Exit
 from coloss.cli.output import Output
 from coloss.cli.runs import environment
+from coloss.cli.runs.in_memory import InMemory
 from coloss.cli.runs.networks import build_joint, compile_arguments, optimizer_of
 from coloss.cli.runs.rows import Rows, read_rows
 from coloss.cli.runs.session import claim, clear
-from coloss.cli.runs.source import InMemory, outputs_of, standardizes
+from coloss.cli.runs.source_base import outputs_of, standardizes
 from coloss.data import Split, Standardizer
 from coloss.data.readers import DataError
 from coloss.report.run_folder import RunFolder
@@ -168,7 +169,7 @@ def _split(config: Config, rows: Rows) -> Split:
 
 def _standardized(values: Any, train: Any) -> Any:
     width = values.shape[-1]
-    measure = Standardizer.fit(values[train].reshape(-1, width))
+    measure = Standardizer.of_last_axis(values[train])
     return measure(values.reshape(-1, width)).reshape(values.shape)
 
 

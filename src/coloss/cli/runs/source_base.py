@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from coloss.cli.config import Config
-from coloss.cli.runs.networks import Spread
-from coloss.cli.runs.rows import Rows, read_rows
 from coloss.data.splitting import PARTS
+from coloss.data.standardizing import Standardizer
 
 SAMPLE = 256
 """Rows on which gradients are measured before the first step."""
@@ -60,8 +58,8 @@ class Source(Protocol):
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Of one row, by member."""
 
-    def spreads(self) -> dict[str, Spread]:
-        """Return mean and variance of members whose networks standardise."""
+    def standardizers(self) -> dict[str, Standardizer]:
+        """Return those of members whose networks standardize."""
 
     def fit_arguments(self, batch_size: int, seed: int) -> dict[str, Any]:
         """Return what `JointModel.fit` takes as data."""
@@ -85,98 +83,8 @@ def outputs_of(source: Source) -> int:
 
 
 def standardizes(config: Config, name: str) -> bool:
-    """Return whether a member's network standardises its input."""
+    """Return whether a member's network standardizes its input."""
     return config.data.standardize and config.members[name].model is None
-
-
-def open_source(config: Config, folder: Path) -> Source:
-    """Return the rows of a configuration, read or ready to be read.
-
-    Raises:
-        DataError: if a file cannot be used.
-    """
-    if config.data.stream:
-        from coloss.cli.runs.streaming import Streamed
-
-        return Streamed(config, folder)
-    return InMemory(config, read_rows(config, folder))
-
-
-class InMemory:
-    """Rows that fit into memory.
-
-    Args:
-        config: checked.
-        rows: joined.
-    """
-
-    def __init__(self, config: Config, rows: Rows) -> None:
-        """Keep the rows."""
-        self.config, self.rows, self.classes = config, rows, rows.classes
-        self.shapes: Mapping[str, tuple[int, ...]] = {
-            name: x.shape[1:] for name, x in rows.x.items()
-        }
-
-    def spreads(self) -> dict[str, Spread]:
-        """Return mean and variance of members whose networks standardise."""
-        train = self.rows.parts == "train"
-        return {
-            name: Spread.of(x[train])
-            for name, x in self.rows.x.items()
-            if standardizes(self.config, name)
-        }
-
-    def fit_arguments(self, batch_size: int, seed: int) -> dict[str, Any]:
-        """Return what `JointModel.fit` takes as data."""
-        x, y = self.rows.part("train")
-        return {
-            "x": x,
-            "y": y,
-            "batch_size": batch_size,
-            "validation_data": self.rows.part("validation"),
-            "validation_batch_size": max(batch_size, 1024),
-        }
-
-    def sample(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Return some training rows, from all over; labelled ones where possible."""
-        train = np.flatnonzero(self.rows.parts == "train")
-        known = train[is_labelled(self.rows.y[train])]
-        among = known if len(known) else train
-        chosen = np.linspace(0, len(among) - 1, min(SAMPLE, len(among))).astype(int)
-        rows = among[np.unique(chosen)]
-        return {name: x[rows] for name, x in self.rows.x.items()}, self.rows.y[rows]
-
-    def pieces(self) -> Iterator[Piece]:
-        """Yield validation and test rows."""
-        for part in PARTS[1:]:
-            rows = np.flatnonzero(self.rows.parts == part)
-            if rows.size:
-                ids = [self.rows.ids[row] for row in rows]
-                yield Piece(part, ids, *self.rows.part(part))
-
-    def describe(self) -> dict[str, Any]:
-        """Return what `data.json` holds."""
-        told = described(self.config, self.classes, self.rows.parts, self.rows.y)
-        for name, x in self.rows.x.items():
-            absent = np.isnan(x).reshape(len(x), -1).all(axis=1)
-            told["members"][name] |= {
-                "width": int(np.prod(x.shape[1:])),
-                "missing": by_part(self.rows.parts, absent),
-                "present": by_part(self.rows.parts, ~absent),
-                "left_out": self.rows.sources[name].left_out,
-            }
-        return told
-
-    def columns(self) -> dict[str, Any]:
-        """Return what new files must have: by member, `names` and `fill`."""
-        fills = self.rows.fills
-        return {
-            name: {
-                "names": found.names,
-                "fill": fills[name].tolist() if name in fills else None,
-            }
-            for name, found in self.rows.sources.items()
-        }
 
 
 def is_labelled(y: np.ndarray) -> np.ndarray:

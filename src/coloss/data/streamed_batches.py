@@ -4,44 +4,49 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
-from coloss.joint.inputs.missing_rows import Complete
-
-if TYPE_CHECKING:
-    from coloss.cli.runs.streaming import Streamed
+from coloss.data.row_groups import RowGroups
 
 WINDOW = 128 * 2**20
 """Bytes of row groups that are mixed with each other."""
 
 
-class Batches(keras.utils.PyDataset):
-    """Batches of one part of a streamed file.
+class StreamedBatches(keras.utils.PyDataset):
+    """Batches of some rows of a file that is read while training.
 
     Row groups are read in random order, and rows are mixed within windows of several:
     a file that is sorted by class is best shuffled once before.
 
     Args:
-        source: of the rows.
-        part: "train", "validation" or "test".
+        groups: of the file.
+        y: (rows of the file,) labels.
+        chosen: (rows of the file,) whether a row is meant.
         size: rows a batch.
         seed: of the order; None: the order of the file.
+        complete: what is known of rows that are missing, as a joint model asks for.
     """
 
     def __init__(
-        self, source: Streamed, part: str, size: int, seed: int | None
+        self,
+        groups: RowGroups,
+        y: np.ndarray,
+        chosen: np.ndarray,
+        size: int,
+        seed: int | None,
+        complete: object = None,
     ) -> None:
         """Plan the first epoch."""
         super().__init__()
-        self._source, self._size, self._seed = source, size, seed
-        self.complete = source.complete if part == "train" else Complete()
-        groups = source.groups
+        self._groups, self._y = groups, y
+        self._size, self._seed = size, seed
+        if complete is not None:
+            self.complete = complete
         self._local = [
-            np.flatnonzero(source.parts[groups.rows(n)] == part)
-            for n in range(len(groups))
+            np.flatnonzero(chosen[groups.rows(n)]) for n in range(len(groups))
         ]
         self._rows = sum(len(rows) for rows in self._local)
         self._wide = max(1, WINDOW // max(1, groups.bytes))
@@ -90,11 +95,11 @@ class Batches(keras.utils.PyDataset):
         if self._held is not None and self._held[0] == number:
             return self._held[1:]
         self._held = None  # The old one goes before the new one comes.
-        source, xs, ys = self._source, [], []
+        xs, ys = [], []
         for group in self._windows[number]:
             rows = self._local[group]
-            xs.append({n: v[rows] for n, v in source.groups.read(group).items()})
-            ys.append(source.y[source.groups.rows(group)][rows])
+            xs.append({n: v[rows] for n, v in self._groups.read(group).items()})
+            ys.append(self._y[self._groups.rows(group)][rows])
         x: dict[str, Any] = {}
         random = np.random.default_rng((self._seed or 0, self._epoch, number))
         count = sum(map(len, ys))

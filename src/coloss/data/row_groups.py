@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from coloss.cli.config import Config
 from coloss.data.readers import DataError, choose_columns, features_of
 from coloss.data.readers.features import check_finite
 
@@ -14,48 +14,13 @@ LARGEST = 512 * 2**20
 """Bytes of a row group; several copies of one are in memory at a time."""
 
 
-class Measure:
-    """Mean and variance of features, over rows that come in portions.
-
-    Portions are combined as in Chan, Golub and LeVeque 1979, "Updating formulae and a
-    pairwise algorithm for computing sample variances", which stays exact where the
-    mean is large against the spread.
-
-    Args:
-        width: number of features.
-    """
-
-    def __init__(self, width: int) -> None:
-        """Start without a row."""
-        self._rows = 0
-        self._mean, self._squares = np.zeros(width), np.zeros(width)
-
-    def add(self, values: np.ndarray) -> None:
-        """Take rows (n, width) in; none is missing."""
-        if not len(values):
-            return
-        rows = len(values)
-        mean = values.mean(axis=0, dtype="float64")
-        squares = ((values - mean) ** 2).sum(axis=0)
-        total = self._rows + rows
-        apart = mean - self._mean
-        self._squares += squares + apart**2 * (self._rows * rows / total)
-        self._mean += apart * (rows / total)
-        self._rows = total
-
-    def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance; the variance is 1 where a feature is constant."""
-        variance = self._squares / max(self._rows, 1)
-        constant = np.sqrt(variance) <= 1e-12 * np.abs(self._mean)
-        return self._mean, np.where(constant, 1.0, variance)
-
-
 class RowGroups:
     """Reads one row group after the other.
 
     Args:
-        config: checked, with `data.table`.
         path: the file.
+        columns: names or patterns of each member's features; None: all with numbers.
+        reserved: columns that are no features, such as the label.
 
     Attributes:
         names: columns, by member.
@@ -65,7 +30,12 @@ class RowGroups:
         DataError: if the file cannot be read, or a row group is too large.
     """
 
-    def __init__(self, config: Config, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        columns: Mapping[str, Sequence[str] | None],
+        reserved: Collection[str] = (),
+    ) -> None:
         """Look at the schema; read no row."""
         import pyarrow.parquet as pq
 
@@ -84,14 +54,12 @@ class RowGroups:
         ends = np.cumsum([group.num_rows for group in groups])
         self._ends = [0, *ends.tolist()]
         self._bytes = largest
-        data = config.data
         schema = self._file.schema_arrow
-        reserved = {data.id, data.label, data.split, data.group}
         kept = [name for name in schema.names if name not in reserved]
         self.columns: dict[str, list[str]] = {}
         self.left_out: dict[str, list[str]] = {}
-        for name, member in config.members.items():
-            chosen, text = choose_columns(schema, kept, member.columns, path)
+        for name, patterns in columns.items():
+            chosen, text = choose_columns(schema, kept, patterns, path)
             self.columns[name], self.left_out[name] = chosen, text
         self._names: dict[str, list[str]] = {}
         self.read(0)
