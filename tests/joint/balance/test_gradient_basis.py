@@ -23,6 +23,8 @@ OBJECTIVES = {
     "question": "a + w*(a - b) + w*(a - c)",
     "gap both ways": "w*(a + b) + a*b/2 + relu(a - b)",
     "a factor that moves": "mean(a)*b + a + 3*mean(b)*a",
+    "a factor that moves beside shared losses": "mean(a)*b + a + b + w*b + 2*b + 2*a",
+    "losses absent from some summands": "a*b + a + w*a + 2*a + w*b + 3*b + b",
     "a constant that moves": "2*mean(a)*3 + a + b",
     "terms": "a + b + match_logits(b >> a) + w*match_logits((b, c) >> a)",
     "a loss that cancels": "w*(a - a + b) + a + 2*a*w + b",
