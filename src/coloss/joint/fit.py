@@ -7,13 +7,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
 from coloss.joint.epoch_callback import epoch_callbacks
-from coloss.joint.inputs.array_checks import check_inputs, check_labels, is_array_data
+from coloss.joint.inputs.array_checks import CheckedArrays, check_arrays
+from coloss.joint.inputs.arrays import (
+    TEXT,
+    as_inputs,
+    is_array_data,
+    refuse_bare_array,
+)
+from coloss.joint.inputs.input_checks import check_inputs
 from coloss.joint.inputs.missing_rows import Complete
-from coloss.joint.inputs.per_member import spell_out
 from coloss.joint.inputs.sample_batch import show_batch
+from coloss.joint.members import check_names
 from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.steps.non_finite import NonFiniteGuard
 
@@ -24,6 +30,9 @@ class FitMixin(keras.Model):
     _seen_shapes: tuple[str, Any] = ("", None)
     _traced_for = Complete()
     """Of the arrays that the train step is traced for."""
+
+    _takes_some = False
+    """Whether `call` may be given the inputs of some members only."""
 
     _complete = Complete()
     """What train steps may rely on: within `fit`, of its arrays; else nothing."""
@@ -71,9 +80,11 @@ class FitMixin(keras.Model):
         self._check_trainable()
         # A data set may know that members have no missing row.
         complete: Complete = getattr(x, "complete", Complete())
+        refuse_bare_array(x, self._member_names)
         if is_array_data(x):
-            arrays = self._arrays(x, y, sample_weight, class_weight)
-            (y, sample_weight, complete), class_weight = arrays, None
+            arrays = self.check_arrays(x, y, sample_weight, class_weight)
+            x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
+            complete, class_weight = arrays.complete, None
         self._check_validation(validation_split, validation_data)
         show_batch(callbacks, x, y, sample_weight)
         if isinstance(validation_data, tuple) and is_array_data(validation_data[0]):
@@ -105,8 +116,10 @@ class FitMixin(keras.Model):
     ) -> Any:
         """Return the loss and every metric; arguments as in `keras.Model.evaluate`."""
         self._assert_compile_called("evaluate")
+        refuse_bare_array(x, self._member_names)
         if is_array_data(x):
-            y, sample_weight, _ = self._arrays(x, y, sample_weight)
+            arrays = self.check_arrays(x, y, sample_weight)
+            x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
         return super().evaluate(
             x=x,
             y=y,
@@ -117,10 +130,22 @@ class FitMixin(keras.Model):
         )
 
     def predict(self, x: Any, *args: Any, **options: Any) -> dict[str, Any]:
-        """Return outputs by member; rows whose input is missing are NaN."""
-        if is_array_data(x):
-            check_inputs(dict(self.members), x)
-        return super().predict(x, *args, **options)
+        """Return outputs by member; rows whose input is missing are NaN.
+
+        Args:
+            x: inputs by member, or a dataset of such dicts. With those of some
+                members only, these alone are run; `fused` then is the mean over them
+                and, where `fuse` is a function of all outputs, left out.
+            *args: as in `keras.Model.predict`.
+            **options: as in `keras.Model.predict`.
+
+        Raises:
+            TypeError: if `x` is no dict by member.
+            ValueError: if arrays do not fit the members.
+        """
+        x = self._inputs_of_some(x)
+        with self._some_members():
+            return super().predict(x, *args, **options)
 
     def train_on_batch(
         self,
@@ -137,13 +162,16 @@ class FitMixin(keras.Model):
         """
         self._assert_compile_called("train_on_batch")
         self._check_trainable()
-        y, sample_weight, complete = self._arrays(x, y, sample_weight, class_weight)
+        arrays = self.check_arrays(x, y, sample_weight, class_weight)
         if self.optimizer is not None and not self.optimizer.built:
             # TensorFlow would build it inside of the graph, where none can be cloned.
             self.optimizer.build(self.trainable_variables)
-        with self.expecting(self._traced_for.both(complete)):
+        with self.expecting(self._traced_for.both(arrays.complete)):
             return super().train_on_batch(
-                x, y, sample_weight=sample_weight, return_dict=return_dict
+                arrays.x,
+                arrays.y,
+                sample_weight=arrays.sample_weight,
+                return_dict=return_dict,
             )
 
     def test_on_batch(
@@ -155,39 +183,76 @@ class FitMixin(keras.Model):
     ) -> Any:
         """Evaluate one batch, as in Keras."""
         self._assert_compile_called("test_on_batch")
-        y, sample_weight, _ = self._arrays(x, y, sample_weight)
+        arrays = self.check_arrays(x, y, sample_weight)
         return super().test_on_batch(
-            x, y, sample_weight=sample_weight, return_dict=return_dict
+            arrays.x,
+            arrays.y,
+            sample_weight=arrays.sample_weight,
+            return_dict=return_dict,
         )
 
     def predict_on_batch(self, x: Any) -> dict[str, Any]:
-        """Return outputs by member for one batch."""
-        check_inputs(dict(self.members), x)
-        return super().predict_on_batch(x)
+        """Return outputs by member for one batch; as `predict`."""
+        x = self._inputs_of_some(x)
+        with self._some_members():
+            return super().predict_on_batch(x)
 
-    def _arrays(
+    def _inputs_of_some(self, x: Any) -> Any:
+        """Return the inputs of one member or more as arrays; a dataset as it is."""
+        members = dict(self.members)
+        refuse_bare_array(x, tuple(members))
+        if not is_array_data(x):
+            return x
+        check_names(x, tuple(members), "`x`", complete=not x)
+        members = {name: net for name, net in members.items() if name in x}
+        x = as_inputs(members, x)
+        check_inputs(members, x)
+        return x
+
+    @contextlib.contextmanager
+    def _some_members(self) -> Iterator[None]:
+        """Let `call` do without the inputs of some members, until the block ends."""
+        self._takes_some = True
+        try:
+            yield
+        finally:
+            self._takes_some = False
+            # Keras takes a model for built once it was called.
+            self.built = all(member.built for member in self.members.values())
+
+    def check_arrays(
         self,
         x: Any,
-        y: Any,
-        sample_weight: Any,
+        y: Any = None,
+        sample_weight: Any = None,
         class_weight: Any = None,
         where: str = "",
-    ) -> tuple[Any, Any, Complete]:
-        settings, members = self.compiled_settings, dict(self.members)
-        rows, inputs = check_inputs(members, x, where)
-        labels = check_labels(
-            members,
+    ) -> CheckedArrays:
+        """Return arrays as train steps take them, or say what is wrong with them.
+
+        Args:
+            x: inputs by member: arrays, frames, lists of rows.
+            y: labels: one array for all members, or by member.
+            sample_weight: one array for all members, or by member.
+            class_weight: `{class: weight}` for all classifiers, or by member.
+            where: prefix of messages, such as "validation data: ".
+
+        Raises:
+            TypeError: if `x` is no dict by member.
+            ValueError: naming the member, what was found, and what was expected.
+        """
+        settings = self.compiled_settings
+        return check_arrays(
+            dict(self.members),
             settings.losses,
-            self._symbolic_outputs(x),
             settings.needed,
-            rows,
+            self._symbolic_outputs,
+            x,
             y,
             sample_weight,
+            class_weight,
             where,
         )
-        names = tuple(members)
-        y, weight = spell_out(names, settings.losses, y, sample_weight, class_weight)
-        return y, weight, Complete(inputs, labels)
 
     @contextlib.contextmanager
     def expecting(self, complete: Complete) -> Iterator[None]:
@@ -207,9 +272,10 @@ class FitMixin(keras.Model):
         """Return the members' outputs as shapes; builds members that are not built."""
 
         def symbol(leaf: Any) -> keras.KerasTensor:
-            # A pandas DataFrame has a shape and no dtype.
-            dtype = getattr(leaf, "dtype", None) or np.asarray(leaf).dtype
-            dtype = keras.backend.standardize_dtype(dtype)
+            if getattr(leaf.dtype, "kind", "") in TEXT:
+                dtype = "string"
+            else:
+                dtype = keras.backend.standardize_dtype(leaf.dtype)
             return keras.KerasTensor((None, *leaf.shape[1:]), dtype)
 
         symbols = keras.tree.map_structure(symbol, dict(x))
@@ -229,10 +295,10 @@ class FitMixin(keras.Model):
             )
 
     def _validation(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        y, sample_weight, _ = self._arrays(
-            x, y, sample_weight, where="validation data: "
-        )
-        return (x, y) if sample_weight is None else (x, y, sample_weight)
+        found = self.check_arrays(x, y, sample_weight, where="validation data: ")
+        if found.sample_weight is None:
+            return found.x, found.y
+        return found.x, found.y, found.sample_weight
 
     def _with_own(self, callbacks: Any) -> Any:
         own = [*epoch_callbacks(), NonFiniteGuard()]

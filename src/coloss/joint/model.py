@@ -16,8 +16,9 @@ from coloss.joint.compiled import CompiledSettings, resolve_compiled
 from coloss.joint.compute_loss import ComputeLossMixin
 from coloss.joint.explain.on_batch import explain_form, explain_model, report_ascent
 from coloss.joint.fit import FitMixin
+from coloss.joint.inputs.arrays import check_by_member
 from coloss.joint.inputs.missing_rows import Complete, both, replace_rows, rows_present
-from coloss.joint.members import FUSED, check_members, check_names
+from coloss.joint.members import FUSED, check_members
 from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.optimizers.resolve import ANY
 from coloss.joint.outputs.forward import Forward, run_members
@@ -286,28 +287,26 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
             Outputs by member, and `fused` where there is one. Rows whose input is
             missing are NaN.
         """
-        if not isinstance(inputs, Mapping):
-            raise TypeError(
-                "`x` must be a dict of inputs by member "
-                f"({', '.join(self._member_names)}); found {type(inputs).__name__}."
-            )
-        check_names(inputs, self._member_names, "`x`", complete=True)
+        check_by_member(inputs, self._member_names, complete=not self._takes_some)
+        members = {n: net for n, net in self.members.items() if n in inputs}
+        whole = len(members) == len(self._member_names)
         settings = self._compiled_settings
         tapped = {} if settings is None else settings.tapped
         # In a train step on arrays, those without a NaN are known.
         complete = self._known_complete(training).inputs
-        forward = run_members(self.members, inputs, training, tapped, complete)
+        forward = run_members(members, inputs, training, tapped, complete)
         self._step_context.put(forward)
-        if not self._auxiliary.balance.built:
+        if whole and not self._auxiliary.balance.built:
             self._auxiliary.balance.create(self.members)
-        if not self._auxiliary.projectors.built:
+        if whole and not self._auxiliary.projectors.built:
             batch = self.batch_of(forward, None)
             TransferTerms(batch, self._auxiliary).make_projectors()
         outputs = {
             name: replace_rows(output, forward.present[name], float("nan"))
             for name, output in forward.outputs.items()
         }
-        if self.fuse is not None:
+        # A function of all outputs cannot do without some.
+        if self.fuse is not None and (whole or not callable(self.fuse)):
             losses = {} if settings is None else settings.losses
             outputs[FUSED] = fused(self.fuse, forward.outputs, forward.present, losses)
         if settings is not None:

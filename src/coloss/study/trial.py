@@ -214,8 +214,8 @@ class Trial:
             x = {name: x[name] for name in self.joint if name in x}
         if isinstance(y, dict):
             y = {name: labels for name, labels in y.items() if name in self.joint}
-        y, _, complete = self.joint._arrays(x, y, None, where=f"{part} rows: ")
-        return x, y, complete
+        found = self.joint.check_arrays(x, y, where=f"{part} rows: ")
+        return found.x, found.y, found.complete
 
     def start(self, run: Run) -> list[list[np.ndarray]]:
         """Return the values of `groups` at the start of a run."""

@@ -78,7 +78,7 @@ def prepare(config: Config, folder: Path, output: Output) -> Session:
     try:
         arguments = source.fit_arguments(config.training.batch_size, 0)
         if isinstance(arguments["x"], dict):
-            joint._arrays(arguments["x"], arguments["y"], None)
+            joint.check_arrays(arguments["x"], arguments["y"])
         explanation = joint.explain(x, y)
     except (TypeError, ValueError) as error:
         raise CliError(f"the data does not fit the networks: {error}") from None

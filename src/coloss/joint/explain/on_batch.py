@@ -45,8 +45,8 @@ def explain_model(
         explanation = dataclasses.replace(explanation, warnings=notes)
     if x is None:
         return explanation
-    y, sample_weight, _ = model._arrays(x, y, sample_weight)
-    flow, cosines = gradient_flow(model, x, y, sample_weight)
+    arrays = model.check_arrays(x, y, sample_weight)
+    flow, cosines = gradient_flow(model, arrays.x, arrays.y, arrays.sample_weight)
     return dataclasses.replace(explanation, flow=flow, cosines=cosines)
 
 

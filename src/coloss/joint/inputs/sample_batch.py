@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from coloss.joint.inputs.array_checks import is_array_data
+from coloss.joint.inputs.arrays import is_array_data
 
 ROWS = 256
 
