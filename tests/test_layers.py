@@ -34,6 +34,7 @@ ROOMS_OF_JOINT = (
     ("fit", "compute_loss", "serialization", "epoch_callback"),
     ("steps", "explain", "saving", "export"),
     ("compiled", "step_context", "auxiliary"),
+    ("checks",),
     ("optimizers", "balance"),
     ("values",),
     ("supervision",),

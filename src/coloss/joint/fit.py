@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
+from coloss.joint.checks.array_checks import CheckedArrays, check_arrays
 from coloss.joint.epoch_callback import epoch_callbacks
-from coloss.joint.inputs.array_checks import CheckedArrays, check_arrays
 from coloss.joint.inputs.arrays import (
     TEXT,
     as_inputs,
@@ -267,6 +267,11 @@ class FitMixin(keras.Model):
             yield
         finally:
             self._complete = before
+
+    def _known_complete(self: Any, training: bool | None) -> Complete:
+        """Return what need not be looked at in this step."""
+        inside = training and self._step_context.is_open
+        return self._complete if inside else Complete()
 
     def _symbolic_outputs(self, x: Mapping[str, Any]) -> Any:
         """Return the members' outputs as shapes; builds members that are not built."""

@@ -296,11 +296,8 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
         complete = self._known_complete(training).inputs
         forward = run_members(members, inputs, training, tapped, complete)
         self._step_context.put(forward)
-        if whole and not self._auxiliary.balance.built:
-            self._auxiliary.balance.create(self.members)
-        if whole and not self._auxiliary.projectors.built:
-            batch = self.batch_of(forward, None)
-            TransferTerms(batch, self._auxiliary).make_projectors()
+        if whole:
+            self._create_auxiliary(forward)
         outputs = {
             name: replace_rows(output, forward.present[name], float("nan"))
             for name, output in forward.outputs.items()
@@ -314,10 +311,12 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
                 settings.build_metrics(name, tuple(output.shape))
         return outputs
 
-    def _known_complete(self, training: bool | None) -> Complete:
-        """Return what need not be looked at in this step."""
-        inside = training and self._step_context.is_open
-        return self._complete if inside else Complete()
+    def _create_auxiliary(self, forward: Forward) -> None:
+        if not self._auxiliary.balance.built:
+            self._auxiliary.balance.create(self.members)
+        if not self._auxiliary.projectors.built:
+            batch = self.batch_of(forward, None)
+            TransferTerms(batch, self._auxiliary).make_projectors()
 
     def batch_of(
         self,

@@ -1,8 +1,9 @@
 """The one place where array data is looked at, before any training.
 
-In this order: what people bring becomes arrays (`arrays`), inputs (`input_checks`),
-labels and weights (`label_checks`). Only arrays can be looked at as a whole; batches
-of a `tf.data.Dataset`, a loader or a generator are checked when they arrive.
+What people bring becomes arrays (`inputs.arrays`); then inputs
+(`inputs.input_checks`), labels and weights (`label_checks`) are looked at. Only arrays
+can be looked at as a whole; batches of a `tf.data.Dataset`, a loader or a generator
+are checked when they arrive.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any
 
 import keras
 
+from coloss.joint.checks.label_checks import check_labels
 from coloss.joint.inputs.arrays import as_inputs, as_labels, refuse_bare_array
 from coloss.joint.inputs.input_checks import check_inputs
-from coloss.joint.inputs.label_checks import check_labels
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.joint.inputs.per_member import spell_out
 from coloss.joint.supervision.member_loss import MemberLoss
