@@ -289,7 +289,7 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
         """
         check_by_member(inputs, self._member_names, complete=not self._takes_some)
         members = {n: net for n, net in self.members.items() if n in inputs}
-        whole = len(members) == len(self._member_names)
+        whole = set(members) == set(self._member_names)
         settings = self._compiled_settings
         tapped = {} if settings is None else settings.tapped
         # In a train step on arrays, those without a NaN are known.
@@ -302,8 +302,7 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
             name: replace_rows(output, forward.present[name], float("nan"))
             for name, output in forward.outputs.items()
         }
-        # A function of all outputs cannot do without some.
-        if self.fuse is not None and (whole or not callable(self.fuse)):
+        if self.fuse is not None and (whole or self.fuse == "mean"):
             losses = {} if settings is None else settings.losses
             outputs[FUSED] = fused(self.fuse, forward.outputs, forward.present, losses)
         if settings is not None:
