@@ -312,7 +312,7 @@ FILES = [
     ),
     Mistake(
         "a class that is not listed",
-        "labels that are not listed: 'sad'",
+        "labels that are not listed in data.classes: 'sad'",
         'group = "speaker"',
         'classes = ["angry", "happy", "neutral"]',
     ),

@@ -10,7 +10,8 @@ import pytest
 from pyarrow import parquet as pq
 
 from coloss.cli.config import parse
-from coloss.cli.runs.rows import filled, means_of, read_rows
+from coloss.cli.runs.rows import read_rows
+from coloss.data.filling import filled, means_of
 from coloss.data.readers import DataError
 
 LABELS = "id,y,part,who\na,1,train,p\nb,2,dev,q\nc,?,train,p\nd,2,TEST,r\ne,1,train,p\n"

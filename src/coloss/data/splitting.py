@@ -7,6 +7,20 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 PARTS = ("train", "validation", "test")
+ALIASES = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "devel": "validation",
+    "development": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+}
+"""How data sets call the parts."""
 
 
 def assign_parts(

@@ -9,24 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from coloss.cli.config import Config
+from coloss.data.label_encoding import class_codes, numbers
 from coloss.data.readers import DataError, column_as_text, ids_of, read_table
 from coloss.data.readers.errors import some
-from coloss.data.splitting import PARTS
-
-_ALIASES = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "devel": "validation",
-    "development": "validation",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-}
-"""How data sets call the parts."""
+from coloss.data.splitting import ALIASES, PARTS
 
 
 @dataclass(frozen=True)
@@ -102,7 +88,7 @@ def _parts(
 ) -> list[str] | None:
     if split is None:
         return None
-    parts = [_ALIASES.get((value or "").lower()) for value in split]
+    parts = [ALIASES.get((value or "").lower()) for value in split]
     unknown = sorted({v or "" for v, p in zip(split, parts, strict=True) if p is None})
     if unknown:
         raise DataError(
@@ -126,53 +112,11 @@ def codes_of(config: Config, labels: Labels) -> tuple[np.ndarray, list[str] | No
     Raises:
         DataError: if a label is no class, or no number.
     """
-    known = [value for value in labels.values if value is not None]
-    if not known:
-        raise DataError(f"data.label: {labels.path} has no label at all")
-    if not config.is_classification:
-        return _numbers(labels), None
-    found = sorted(set(known), key=_order)
     given = config.data.classes
-    classes = found if given is None else [str(name) for name in given]
-    strangers = [name for name in found if name not in classes]
-    if strangers:
-        raise DataError(
-            f"data.classes: {labels.path} has labels that are not listed: "
-            f"{some(strangers)} (classes: {some(classes, 8)})"
-        )
-    if len(classes) < 2:
-        raise DataError(f"data.label: {labels.path} has one class only, {classes[0]!r}")
-    if given is None and len(classes) > 20 and len(classes) > len(known) / 2:
-        raise DataError(
-            f"data.label: {labels.path} has {len(classes)} different labels on "
-            f"{len(known)} rows. For numbers to predict: "
-            'data.task = "regression"'
-        )
-    place = {name: number for number, name in enumerate(classes)}
-    codes = [-1 if value is None else place[value] for value in labels.values]
-    return np.array(codes, "int32"), classes
-
-
-def _order(name: str) -> tuple[int, float, str]:
-    """Sort numbers by value, before text."""
     try:
-        return 0, float(name), name
-    except ValueError:
-        return 1, 0.0, name
-
-
-def _numbers(labels: Labels) -> np.ndarray:
-    found = []
-    for key, value in zip(labels.ids, labels.values, strict=True):
-        try:
-            number = np.nan if value is None else float(value)
-        except ValueError:
-            raise DataError(
-                f"data.label: {labels.path} has the label {value!r} in row {key!r}, "
-                "which is no number"
-            ) from None
-        found.append(number)
-    numbers = np.array(found, "float32")
-    if np.isinf(numbers).any():
-        raise DataError(f"data.label: {labels.path} has infinite labels")
-    return numbers
+        if not config.is_classification:
+            return numbers(labels.values, labels.ids), None
+        listed = None if given is None else [str(name) for name in given]
+        return class_codes(labels.values, listed)
+    except DataError as error:
+        raise DataError(f"data.label: {labels.path} {error}") from None

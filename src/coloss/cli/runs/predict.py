@@ -11,8 +11,9 @@ from coloss.cli.config import Config
 from coloss.cli.errors import CliError
 from coloss.cli.runs.predictions import columns_of
 from coloss.cli.runs.reopen import load_joint, load_member, origin
-from coloss.cli.runs.rows import filled, member_features
+from coloss.cli.runs.rows import member_features
 from coloss.data import align
+from coloss.data.filling import filled
 from coloss.data.readers import DataError, Features
 from coloss.objective.errors import nearest
 from coloss.report.run_folder import RunFolder

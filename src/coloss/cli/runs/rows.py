@@ -13,6 +13,7 @@ from coloss.cli.config import Config
 from coloss.cli.config.members import Member
 from coloss.cli.runs.labels import Labels, codes_of, read_labels
 from coloss.data import align
+from coloss.data.filling import filled, means_of
 from coloss.data.readers import (
     DataError,
     Features,
@@ -190,20 +191,6 @@ def split_by_fractions(
         return assign_parts(labels, shares, groups=groups, stratify=stratify, seed=seed)
     except ValueError as error:
         raise DataError(f"data.fractions: {error}") from None
-
-
-def means_of(values: np.ndarray) -> np.ndarray:
-    """Return each feature's mean over its values; 0 where it has none."""
-    gaps = np.isnan(values)
-    total = np.where(gaps, 0.0, values.astype("float64")).sum(axis=0)
-    return (total / np.maximum((~gaps).sum(axis=0), 1)).astype("float32")
-
-
-def filled(values: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Return values with single gaps filled; rows that are all missing stay so."""
-    gaps = np.isnan(values)
-    gaps[gaps.reshape(len(values), -1).all(axis=1)] = False
-    return np.where(gaps, means, values) if gaps.any() else values
 
 
 def _check(config: Config, rows: Rows) -> None:
