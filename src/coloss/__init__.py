@@ -6,8 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from coloss._backend import choose_backend, require_backend
-
-__version__ = "0.1.0"
+from coloss._version import __version__
 
 if TYPE_CHECKING:
     from coloss import (
@@ -116,6 +115,7 @@ __all__ = [
     "Steps",
     "Study",
     "Trainable",
+    "__version__",
     "aggregation",
     "callbacks",
     "cli",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-import coloss
+from coloss._version import __version__
 from coloss.cli.commands import (
     demo,
     doctor,
@@ -41,7 +41,7 @@ app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="rich")
 
 def _version(shown: bool) -> None:
     if shown:
-        typer.echo(coloss.__version__)
+        typer.echo(__version__)
         raise typer.Exit
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import coloss
+from coloss import recipes
+from coloss.data import WIDTHS, load_digits_views
+from coloss.joint import JointModel
+from coloss.study import Study
 
 MAIN, HELPERS = "fou", ("kar", "pix")
 VIEWS = (MAIN, *HELPERS)
@@ -15,8 +18,8 @@ CURVE_STEP = 4
 ARMS: dict[str, str] = {
     "alone": " + ".join(VIEWS),
     "on paper": "w1*fou + w2*(fou - kar) + w3*(fou - pix)",
-    "self-training": str(coloss.recipes.self_training(VIEWS)),
-    "taught": str(coloss.recipes.learn_from(MAIN, HELPERS)),
+    "self-training": str(recipes.self_training(VIEWS)),
+    "taught": str(recipes.learn_from(MAIN, HELPERS)),
 }
 COEFFICIENTS = {"w1": 1.0, "w2": 0.5, "w3": 0.5}
 PAPER, CONTROL, BEST = "on paper", "self-training", "taught"
@@ -26,7 +29,7 @@ def networks() -> dict[str, Any]:
     """Return the three networks: two hidden layers of 64 each, and a softmax."""
     import keras
 
-    widths = {view: coloss.data.WIDTHS[view] for view in VIEWS}
+    widths = {view: WIDTHS[view] for view in VIEWS}
     return {
         view: keras.Sequential(
             [
@@ -48,9 +51,9 @@ def demo_study(seeds: int, epochs: int) -> Any:
         seeds: paired runs of each arm.
         epochs: of each run.
     """
-    return coloss.Study(
-        lambda: coloss.JointModel(networks()),
-        lambda seed: coloss.data.load_digits_views(VIEWS, N_LABELED, seed),
+    return Study(
+        lambda: JointModel(networks()),
+        lambda seed: load_digits_views(VIEWS, N_LABELED, seed),
         arms=ARMS,
         compile={
             "optimizer": "adam",

@@ -150,12 +150,13 @@ def _trained() -> tuple[float, bool]:
     import keras
     import numpy as np
 
-    import coloss
+    from coloss.data import load_digits_views
+    from coloss.joint import JointModel
 
-    split = coloss.data.load_digits_views(("fou", "kar"), seed=0)
+    split = load_digits_views(("fou", "kar"), seed=0)
     (x, y), (other, truth) = split.train, split.test
     keras.utils.set_random_seed(0)
-    joint = coloss.JointModel(
+    joint = JointModel(
         {
             name: keras.Sequential(
                 [keras.Input((values.shape[1],)), keras.layers.Dense(10, "softmax")]

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from coloss.data.mixing import Mixture
+from coloss.data.mixture import Mixture
 
 
 class Mixed(keras.utils.PyDataset):

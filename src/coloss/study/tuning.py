@@ -3,26 +3,66 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from coloss.study import checks, halving, sampling
-from coloss.study.arms import Run
+from coloss.study.arms import Arm, Run
 from coloss.study.engines.choice import choose
-from coloss.study.settings import Engine, Record
+from coloss.study.settings import Engine, Record, Training
 from coloss.study.store import Store
-
-if TYPE_CHECKING:
-    from coloss.study.design import Study
+from coloss.study.trial import Trial
 
 BUDGETS = ("epochs", "seeds")
 SAMPLERS = ("halving", "optuna")
 Point = tuple[tuple[tuple[str, float], ...], float | None]
 """Coefficients that vary, (name, number) each, and the learning rate."""
+
+
+class Tunable(Protocol):
+    """What tuning needs of a `Study`."""
+
+    @property
+    def arms(self) -> Mapping[str, Arm]:
+        """Arms by name."""
+
+    @property
+    def runs(self) -> Sequence[Run]:
+        """Every run."""
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """Their seeds."""
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the data of a run."""
+
+    @property
+    def learning_rates(self) -> Any:
+        """Rates to try; None: the optimizer's own."""
+
+    def prepare(
+        self, arms: Iterable[str] | None = None, **training: Any
+    ) -> tuple[dict[str, Trial], Training]:
+        """Compile arms, without training anything."""
+
+    def compute(
+        self,
+        engine: Engine,
+        trials: Mapping[str, Trial],
+        runs: Sequence[Run],
+        training: Training,
+        verbose: bool,
+    ) -> Iterator[Record]:
+        """Yield each run's record as it is finished."""
+
+    def description(self, training: Training) -> dict[str, Any]:
+        """Return what makes runs of equal keys the same runs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +99,7 @@ class Tuned:
 
 
 def tune(
-    study: Study,
+    study: Tunable,
     arm: str,
     *,
     sampler: str,
@@ -105,7 +145,7 @@ class Measured:
 
     def __init__(
         self,
-        study: Study,
+        study: Tunable,
         arm: str,
         engine: Engine,
         path: str | Path | None,

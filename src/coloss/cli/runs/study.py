@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import coloss
 from coloss.cli.config import Config, resolved
 from coloss.cli.config.coefficients import as_schedule
 from coloss.cli.config.training import Arm, StudyTable
@@ -25,7 +24,9 @@ from coloss.cli.runs.session import claim, clear
 from coloss.cli.runs.source_base import outputs_of, standardizes
 from coloss.data import Split, Standardizer
 from coloss.data.readers import DataError
+from coloss.objective import Objective
 from coloss.report.run_folder import RunFolder
+from coloss.study import Study
 
 STORE = "study.sqlite"
 
@@ -95,7 +96,7 @@ def prepare_study(config: Config, folder: Path) -> tuple[Any, InMemory]:
         shapes, outputs = dict(source.shapes), outputs_of(source)
         # A network that cannot be built is told before the study begins.
         build_joint(config, folder, shapes, outputs, {})
-        study = coloss.Study(
+        study = Study(
             lambda: build_joint(config, folder, shapes, outputs, {}),
             data,
             {name: _arm(given) for name, given in table.arms.items()},
@@ -144,7 +145,7 @@ def _coefficients(config: Config, table: StudyTable) -> dict[str, Any]:
     named: set[str] = set()
     for arm in table.arms.values():
         text = arm if isinstance(arm, str) else arm.objective
-        named.update(coloss.Objective(text or config.objective_text).names)
+        named.update(Objective(text or config.objective_text).names)
     return {name: value for name, value in given.items() if name in named}
 
 

@@ -8,7 +8,7 @@ from functools import cache
 import jinja2
 from markupsafe import Markup, escape
 
-import coloss
+from coloss._version import __version__
 from coloss.report.page.blocks import Page
 
 _POLICY = "; ".join(
@@ -41,7 +41,7 @@ def render(page: Page) -> str:
         css=_raw(_source("page.css")),
         js=_raw(_source("page.js")),
         plotly=_raw(_plotly()),
-        version=coloss.__version__,
+        version=__version__,
         new_id=lambda: f"figure-{next(numbers)}",
         raw=_raw,
     )
