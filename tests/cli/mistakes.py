@@ -117,6 +117,11 @@ def other_folder(folder: Path) -> None:
 IDS = np.array([f"clip_{row:03d}" for row in range(60)])
 FEATURES = np.zeros((60, 7), "float32")
 
+
+def emotion_of(row: int) -> str:
+    return "happy" if row % 2 else "sad"
+
+
 CONFIGURATIONS = [
     Mistake("a key that does not exist", "data.labl is no key", "label = ", "labl = "),
     Mistake(
@@ -272,8 +277,31 @@ FILES = [
     ),
     Mistake(
         "an id that has no label row",
-        "1 ids have no row among the labels: 'clip_007'",
+        "1 id has no row among the labels: 'clip_007'",
         spoil=edit("labels.csv", '"clip_007"', '"clip_7"'),
+    ),
+    Mistake(
+        "ids in capitals",
+        "(60 of 60 fit without case, folder, ending and leading zeros)",
+        spoil=edit("labels.csv", "clip_", "CLIP_"),
+    ),
+    Mistake(
+        "ids with the ending of a file",
+        "members.acoustic: ids are written differently: 'clip_",
+        spoil=lambda folder: relabelled(folder, emotion_of, ending=".wav"),
+    ),
+    Mistake(
+        "a split without rows for validation",
+        "fractions = { validation = 0.15 } takes them from the rows for train",
+        'group = "speaker"',
+        'split = "speaker"',
+        lambda folder: relabelled(folder, emotion_of, speaker="train"),
+    ),
+    Mistake(
+        "labels in no file",
+        "no member's file has a column 'emotion'",
+        'labels = "labels.csv"\n',
+        "",
     ),
     Mistake(
         "a row without an id",
@@ -377,7 +405,7 @@ FILES = [
     ),
     Mistake(
         "labels that nobody has features for",
-        "are in no member's file: 'clip_new'",
+        "1 id of the labels is in no member's file: 'clip_new'",
         spoil=edit("labels.csv", '"clip_059"', '"clip_new","sad","s1"\n"clip_059"'),
     ),
 ]
@@ -444,13 +472,19 @@ USES = [
 ]
 
 
-def relabelled(folder: Path, label: Callable[[int], str] | None) -> None:
+def relabelled(
+    folder: Path,
+    label: Callable[[int], str] | None,
+    ending: str = "",
+    speaker: str | None = None,
+) -> None:
     """Write other labels; None: two speakers only."""
     lines = ["id,emotion,speaker"]
     for row in range(60):
         name = "happy" if label is None and row % 2 else "sad"
-        speaker = f"s{row % 2}" if label is None else f"s{row % 12}"
-        lines.append(f"{IDS[row]},{name if label is None else label(row)},{speaker}")
+        who = speaker or (f"s{row % 2}" if label is None else f"s{row % 12}")
+        word = name if label is None else label(row)
+        lines.append(f"{IDS[row]}{ending},{word},{who}")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
 
 

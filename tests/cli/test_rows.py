@@ -14,7 +14,7 @@ from coloss.cli.runs.rows import read_rows
 from coloss.data.filling import filled, means_of
 from coloss.data.readers import DataError
 
-LABELS = "id,y,part,who\na,1,train,p\nb,2,dev,q\nc,?,train,p\nd,2,TEST,r\ne,1,train,p\n"
+LABELS = "id,y,part,who\na,1,train,p\nb,2,dev,q\nc,?,train,p\nd,2,TEST,r\ne,2,train,p\n"
 BASE = '[data]\nlabels = "labels.csv"\nid = "id"\nlabel = "y"\nsplit = "part"\n'
 TWO = '[members.one]\ndata = "one.csv"\n[members.two]\ndata = "two.npz"\n'
 
@@ -39,24 +39,24 @@ def test_rows_are_joined_by_id(folder):
     assert rows.ids == list("abcde")
     np.testing.assert_array_equal(rows.x["one"][:, 1], [10, 20, 30, 40, 50])
     np.testing.assert_array_equal(rows.x["two"].ravel(), [1, 2, np.nan, np.nan, 5])
-    assert rows.y.tolist() == [0, 1, -1, 1, 0] and rows.classes == ["1", "2"]
+    assert rows.y.tolist() == [0, 1, -1, 1, 1] and rows.classes == ["1", "2"]
     assert rows.parts.tolist() == ["train", "validation", "train", "test", "train"]
     assert rows.sources["one"].names == ["f", "g"]
     x, y = rows.part("train")
-    assert y.tolist() == [0, -1, 0] and x["one"][:, 0].tolist() == [1, 3, 5]
+    assert y.tolist() == [0, -1, 1] and x["one"][:, 0].tolist() == [1, 3, 5]
 
 
 def test_classes_have_the_order_that_is_given_or_that_of_numbers(folder):
     text = BASE + "classes = [2, 1]\n" + TWO
-    assert read(folder, text).y.tolist() == [1, 0, -1, 0, 1]
-    labels = LABELS.replace(",1,", ",10,").replace("a,10", "a,9")
+    assert read(folder, text).y.tolist() == [1, 0, -1, 0, 0]
+    labels = LABELS.replace("a,1", "a,9").replace("e,2", "e,10")
     (folder / "labels.csv").write_text(labels)
     assert read(folder).classes == ["2", "9", "10"]
 
 
 def test_numbers_to_predict(folder):
     rows = read(folder, BASE + 'task = "regression"\n' + TWO)
-    np.testing.assert_array_equal(rows.y, [1, 2, np.nan, 2, 1])
+    np.testing.assert_array_equal(rows.y, [1, 2, np.nan, 2, 2])
     assert rows.classes is None
 
 

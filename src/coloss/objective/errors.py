@@ -49,6 +49,13 @@ def nearest_name(name: str, valid: Iterable[str]) -> str | None:
     return folded.get(name.lower())
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 row", "2 rows", "3 classes"."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def _pointer(text: str, column: int, width: int = 72) -> str:
     flat = text.replace("\n", " ").replace("\t", " ")
     start = max(0, column - width // 2)

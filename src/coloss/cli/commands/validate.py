@@ -17,6 +17,7 @@ from coloss.cli.commands.options import (
 
 if TYPE_CHECKING:
     from coloss.cli.config import Config
+    from coloss.cli.runs.source_base import Source
 
 HELP = (
     "Check a configuration, and say what its objective does to each network.\n\n"
@@ -35,17 +36,19 @@ def validate(
     """Check a file; the help is above."""
     with answering(json, quiet) as out:
         from coloss.cli.config import load
+        from coloss.cli.runs.tell import tell_data, tell_rates
 
         settings = load(config)
         check_files(settings, config.parent)
         found = explained(settings)
-        rows: dict[str, Any] = {}
-        if data:
-            rows = _read(settings, config.parent)
-        out.event("valid", objective=found.objective, **rows)
+        source = _read(settings, config.parent) if data else None
+        told = {} if source is None else source.describe()
+        out.event("valid", objective=found.objective, **told)
         out.say(str(found))
-        for part, number in rows.get("rows", {}).items():
-            out.say(f"{part}: {number} rows, {rows['labelled'][part]} labelled")
+        if source is None:
+            tell_rates(settings, out)
+        else:
+            tell_data(source.config, told, out)
         out.say(f"{config} is valid.")
 
 
@@ -88,21 +91,12 @@ def explained(config: Config) -> Any:
     )
 
 
-def _read(config: Config, folder: Path) -> dict[str, Any]:
-    import numpy as np
-
+def _read(config: Config, folder: Path) -> Source:
     from coloss.cli.errors import CliError
-    from coloss.cli.runs.rows import read_rows
+    from coloss.cli.runs.open_source import open_source
     from coloss.data.readers import DataError
 
     try:
-        rows = read_rows(config, folder)
+        return open_source(config, folder)
     except DataError as error:
         raise CliError(str(error)) from None
-    labelled = rows.y >= 0 if rows.classes is not None else ~np.isnan(rows.y)
-    parts = dict.fromkeys(rows.parts.tolist())
-    return {
-        "rows": {part: int((rows.parts == part).sum()) for part in parts},
-        "labelled": {p: int((labelled & (rows.parts == p)).sum()) for p in parts},
-        "classes": rows.classes,
-    }

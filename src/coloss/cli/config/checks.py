@@ -36,26 +36,27 @@ def check(config: Config) -> list[Problem]:
 
 def _data(config: Config) -> Iterator[Problem]:
     data = config.data
-    if data.table is None and data.labels is None:
+    if data.table is None and data.labels is None and not _has_table(config):
         yield Problem(
             ("data",),
             "needs `labels` (a file with ids and labels) or `table` (one file with "
-            "everything)",
+            "everything): the members' files are arrays, which have no column "
+            f"{data.label!r}",
         )
     if data.table is not None and data.labels is not None:
         yield Problem(("data", "labels"), "is for one file a member; `table` is given")
-    given = "fractions" in data.model_fields_set
-    if data.split is not None and given:
+    given = data.fractions
+    if data.split is not None and given and "test" in given.model_fields_set:
         yield Problem(
-            ("data", "fractions"),
-            f"must be left out where `split` ({data.split!r}) says the split",
+            ("data", "fractions", "test"),
+            f"must be left out where `split` ({data.split!r}) says the split; "
+            "`validation` alone is taken from its training rows",
         )
-    shares = data.fractions
-    if shares.validation + shares.test >= 1:
+    validation, test = data.shares
+    if validation + test >= 1:
         yield Problem(
             ("data", "fractions"),
-            f"leaves no row to train on: {shares.validation:g} + {shares.test:g} is "
-            "not less than 1",
+            f"leaves no row to train on: {validation:g} + {test:g} is not less than 1",
         )
     if data.stream and not (data.table or "").endswith((".parquet", ".pq")):
         yield Problem(("data", "stream"), "needs `table`, a Parquet file")
@@ -63,6 +64,11 @@ def _data(config: Config) -> Iterator[Problem]:
         yield Problem(("data", "classes"), "is for classification")
     if data.classes is not None and len(set(data.classes)) < len(data.classes):
         yield Problem(("data", "classes"), "has a class twice")
+
+
+def _has_table(config: Config) -> bool:
+    files = [member.data for member in config.members.values() if member.data]
+    return any(not file.lower().endswith((".npy", ".npz")) for file in files)
 
 
 def _members(config: Config) -> Iterator[Problem]:

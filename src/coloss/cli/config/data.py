@@ -9,6 +9,8 @@ from pydantic import Field
 from coloss.cli.config.base import Part, Share, Whole
 
 Label = str | int | float
+ROW = "row"
+"""The `id` that says: rows are joined by their place in the files."""
 
 
 class Fractions(Part):
@@ -25,9 +27,15 @@ class Data(Part):
     Arrow, Feather, NPY or NPZ, by its suffix.
     """
 
-    label: Annotated[str, Field(description="Column of the label.")]
+    label: Annotated[
+        str, Field(description="Column of the label, which is no feature anywhere.")
+    ]
     labels: Annotated[
-        str | None, Field(description="File with id and label (and split, group).")
+        str | None,
+        Field(
+            description="File with id and label (and split, group); it may be that of "
+            "a member. When left out, the member's file that has the column `label`."
+        ),
     ] = None
     table: Annotated[
         str | None,
@@ -36,8 +44,8 @@ class Data(Part):
     id: Annotated[
         str | None,
         Field(
-            description="Column that joins the files. Without it, the rows of every "
-            "file are in one order."
+            description='Column that joins the files. Left out, or "row" where the '
+            "labels have no such column: the rows of every file are in one order."
         ),
     ] = None
     task: Annotated[
@@ -63,7 +71,13 @@ class Data(Part):
         str | None,
         Field(description="Column that says train, validation or test."),
     ] = None
-    fractions: Fractions = Fractions()
+    fractions: Annotated[
+        Fractions | None,
+        Field(
+            description="Without `split`: shares of all labeled rows. With a `split` "
+            "that has no validation rows: `validation` alone, of its training rows."
+        ),
+    ] = None
     group: Annotated[
         str | None,
         Field(description="Column, such as the speaker; a group is never split."),
@@ -86,3 +100,9 @@ class Data(Part):
             "the memory."
         ),
     ] = False
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Of validation and test rows, where fractions say them."""
+        fractions = self.fractions or Fractions()
+        return fractions.validation, 0.0 if self.split else fractions.test

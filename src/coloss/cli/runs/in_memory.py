@@ -15,6 +15,7 @@ from coloss.cli.runs.source_base import (
     by_part,
     described,
     is_labelled,
+    reasons,
     standardizes,
 )
 from coloss.data.splitting import PARTS
@@ -75,14 +76,23 @@ class InMemory:
 
     def describe(self) -> dict[str, Any]:
         """Return what `data.json` holds."""
-        told = described(self.config, self.classes, self.rows.parts, self.rows.y)
+        told = described(
+            self.config,
+            self.classes,
+            self.rows.parts,
+            self.rows.y,
+            self.rows.unlabeled,
+        )
+        labelled = is_labelled(self.rows.y)
         for name, x in self.rows.x.items():
             absent = np.isnan(x).reshape(len(x), -1).all(axis=1)
             told["members"][name] |= {
                 "width": int(np.prod(x.shape[1:])),
                 "missing": by_part(self.rows.parts, absent),
                 "present": by_part(self.rows.parts, ~absent),
-                "left_out": self.rows.sources[name].left_out,
+                "labelled": by_part(self.rows.parts, ~absent & labelled),
+                "left_out": reasons(self.rows.sources[name].left_out),
+                "empty": self.rows.empty.get(name, []),
             }
         return told
 

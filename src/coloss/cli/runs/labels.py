@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from coloss.data.label_encoding import class_codes, numbers
 from coloss.data.readers import DataError, column_as_text, ids_of, read_table
 from coloss.data.readers.errors import some
 from coloss.data.splitting import ALIASES, PARTS
+from coloss.objective.errors import counted
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Labels:
         parts: "train", "validation" or "test"; None where shares decide.
         groups: None where there are none.
         path: the file, for messages.
+        unlabeled: how many rows are unlabeled, by what was found in their place.
     """
 
     ids: list[str]
@@ -32,6 +35,7 @@ class Labels:
     parts: list[str] | None
     groups: list[str | None] | None
     path: Path
+    unlabeled: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def extended(self, ids: list[str]) -> Labels:
         """Return the labels with unlabelled training rows behind."""
@@ -43,6 +47,8 @@ class Labels:
             parts=None if self.parts is None else [*self.parts, *["train"] * more],
             # Each a group of its own: nobody says whose they are.
             groups=None if self.groups is None else [*self.groups, *ids],
+            unlabeled=self.unlabeled
+            | ({"no row among the labels": more} if more else {}),
         )
 
 
@@ -53,16 +59,16 @@ def read_labels(config: Config, folder: Path) -> Labels:
         DataError: if the file or a column cannot be used.
     """
     data = config.data
-    path = folder / str(data.labels or data.table)
-    wanted = [data.id, data.label, data.split, data.group]
+    path, id = folder / label_file(config), label_id(config)
+    wanted = [id, data.label, data.split, data.group]
     try:
         named = [name for name in wanted if name is not None]
         table = read_table(path, named, only=named)
         values = column_as_text(table, data.label, path)
-        if data.id is None:
+        if id is None:
             ids = [str(row) for row in range(table.num_rows)]
         else:
-            ids = ids_of(table, data.id, path)
+            ids = ids_of(table, id, path)
         split = None if data.split is None else column_as_text(table, data.split, path)
         group = None if data.group is None else column_as_text(table, data.group, path)
     except DataError as error:
@@ -71,9 +77,29 @@ def read_labels(config: Config, folder: Path) -> Labels:
     labels = [None if value in missing else value for value in values]
     if group is not None and None in group:
         raise DataError(
-            f"data.group: {group.count(None)} rows of {path} have no {data.group!r}"
+            f"data.group: {counted(group.count(None), 'row')} of {path} without "
+            f"{data.group!r}"
         )
-    return Labels(ids, labels, _parts(split, labels, path), group, path)
+    unlabeled = Counter(
+        "an empty cell" if value is None else repr(value)
+        for value in values
+        if value in missing
+    )
+    parts = _parts(config, split, labels, path)
+    return Labels(ids, labels, parts, group, path, dict(unlabeled))
+
+
+def label_file(config: Config) -> str:
+    """Return the file of the labels; the configuration is settled."""
+    return str(config.data.labels or config.data.table)
+
+
+def label_id(config: Config) -> str | None:
+    """Return the column of ids in the file of the labels."""
+    for member in config.members.values():
+        if member.data is not None and member.data == config.data.labels:
+            return member.id or config.data.id
+    return config.data.id
 
 
 def _missing(config: Config) -> set[str | None]:
@@ -84,7 +110,10 @@ def _missing(config: Config) -> set[str | None]:
 
 
 def _parts(
-    split: list[str | None] | None, labels: list[str | None], path: Path
+    config: Config,
+    split: list[str | None] | None,
+    labels: list[str | None],
+    path: Path,
 ) -> list[str] | None:
     if split is None:
         return None
@@ -96,9 +125,19 @@ def _parts(
         )
     found = [str(part) for part in parts]
     known = {p for p, label in zip(found, labels, strict=True) if label is not None}
-    for part in ("train", "validation"):
-        if part not in known:
-            raise DataError(f"data.split: {path} has no labelled row for {part}")
+    if "train" not in known:
+        raise DataError(f"data.split: {path} has no labeled row for train")
+    drawn = config.data.fractions is not None
+    if drawn and "validation" in known:
+        raise DataError(
+            f"data.fractions: {path}: the column {config.data.split!r} has rows for "
+            "validation already; leave `fractions` out"
+        )
+    if not drawn and "validation" not in known:
+        raise DataError(
+            f"data.split: {path} has no labeled row for validation; "
+            "fractions = { validation = 0.15 } takes them from the rows for train"
+        )
     return found
 
 
@@ -120,3 +159,26 @@ def codes_of(config: Config, labels: Labels) -> tuple[np.ndarray, list[str] | No
         return class_codes(labels.values, listed)
     except DataError as error:
         raise DataError(f"data.label: {labels.path} {error}") from None
+
+
+def check_training_labels(
+    parts: np.ndarray, y: np.ndarray, classes: list[str] | None
+) -> None:
+    """Refuse training rows from which no class can be told from another.
+
+    Args:
+        parts: (rows,).
+        y: (rows,) class indices, -1 where unlabeled; or numbers.
+        classes: names; None for numbers.
+
+    Raises:
+        DataError: if the labeled ones among them are of one class.
+    """
+    if classes is None:
+        return
+    found = np.unique(y[(parts == "train") & (y >= 0)])
+    if len(found) == 1:
+        raise DataError(
+            f"data.label: the rows for train have one class only, "
+            f"{classes[found[0]]!r}; the others are for validation or test"
+        )

@@ -11,8 +11,14 @@ import numpy as np
 
 from coloss.cli.config import Config
 from coloss.cli.config.members import Member
-from coloss.cli.runs.labels import Labels, codes_of, read_labels
-from coloss.data import align
+from coloss.cli.runs.join import aligned, joined
+from coloss.cli.runs.labels import (
+    Labels,
+    check_training_labels,
+    codes_of,
+    read_labels,
+)
+from coloss.cli.runs.settle import settled
 from coloss.data.filling import filled, means_of
 from coloss.data.readers import (
     DataError,
@@ -21,7 +27,6 @@ from coloss.data.readers import (
     read_features,
     read_table,
 )
-from coloss.data.readers.errors import some
 from coloss.data.splitting import PARTS, assign_parts
 
 
@@ -37,6 +42,8 @@ class Rows:
         classes: names, in the order of the indices; None for numbers.
         groups: (rows,), or None.
         sources: by member, the features as read (names, left out columns).
+        unlabeled: how many rows are unlabeled, by what was found in their place.
+        empty: by member that has `fill = "mean"`, columns without a value to average.
         fills: by member that has `fill = "mean"`, what single gaps were filled with.
     """
 
@@ -48,6 +55,8 @@ class Rows:
     groups: list[str | None] | None = None
     sources: dict[str, Features] = field(default_factory=dict)
     fills: dict[str, np.ndarray] = field(default_factory=dict)
+    unlabeled: dict[str, int] = field(default_factory=dict)
+    empty: dict[str, list[str]] = field(default_factory=dict)
 
     def part(self, name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return inputs and labels of a part."""
@@ -55,9 +64,15 @@ class Rows:
         return {member: x[rows] for member, x in self.x.items()}, self.y[rows]
 
     def with_parts(self, config: Config, seed: int) -> Rows:
-        """Return the same rows, split by fractions with another seed."""
+        """Return the same rows, split by fractions with another seed.
+
+        Rows for test that a column names stay so.
+        """
         labels = [None if unknown else value for unknown, value in self._labels()]
-        parts = split_by_fractions(config, labels, self.groups, seed)
+        kept = None
+        if config.data.split is not None:
+            kept = np.where(self.parts == "test", "test", "train")
+        parts = split_by_fractions(config, labels, self.groups, seed, kept)
         return dataclasses.replace(self, parts=parts)
 
     def _labels(self) -> list[tuple[bool, Any]]:
@@ -75,22 +90,36 @@ def read_rows(config: Config, folder: Path) -> Rows:
     Raises:
         DataError: if a file cannot be used, or files do not fit together.
     """
+    config = settled(config, folder)
     labels = read_labels(config, folder)
     found = {
         name: member_features(config, name, member, folder)
         for name, member in config.members.items()
     }
-    labels = _joined(config, labels, found)
-    x = _aligned(config, labels, found)
+    labels = joined(config, labels, found, folder)
+    x = aligned(config, labels, found)
     y, classes = codes_of(config, labels)
     parts = parts_of(config, labels)
-    fills = {
-        name: means_of(x[name][parts == "train"])
+    training = {
+        name: x[name][parts == "train"]
         for name, member in config.members.items()
         if member.fill == "mean"
     }
+    fills = {name: means_of(values) for name, values in training.items()}
+    empty = {name: _empty(found[name], values) for name, values in training.items()}
     x |= {name: filled(x[name], means) for name, means in fills.items()}
-    rows = Rows(labels.ids, x, y, parts, classes, labels.groups, found, fills)
+    rows = Rows(
+        labels.ids,
+        x,
+        y,
+        parts,
+        classes,
+        labels.groups,
+        found,
+        fills,
+        labels.unlabeled,
+        empty,
+    )
     _check(config, rows)
     return rows
 
@@ -127,81 +156,66 @@ def member_features(
         raise DataError(f"members.{name}: {error}") from None
 
 
-def _joined(config: Config, labels: Labels, found: dict[str, Features]) -> Labels:
-    """Return the labels of every row that is kept; refuse ids that do not fit."""
-    if config.data.id is None:
-        for name, features in found.items():
-            if len(features.values) != len(labels.ids):
-                raise DataError(
-                    f"members.{name}: its file has {len(features.values)} rows, the "
-                    f"labels {len(labels.ids)}. Without an `id` column all files have "
-                    "the same rows in the same order"
-                )
-        return labels
-    known = set(labels.ids)
-    for name, features in found.items():
-        unlisted = [key for key in features.ids or [] if key not in known]
-        if unlisted and config.data.unlisted == "refuse":
-            raise DataError(
-                f"members.{name}: {len(unlisted)} ids have no row among the labels: "
-                f'{some(unlisted)}. data.unlisted = "unlabelled" trains on them '
-                'without a label, "drop" leaves them out'
-            )
-        if config.data.unlisted == "unlabelled":
-            labels = labels.extended(unlisted)
-            known.update(unlisted)
-    seen = {key for features in found.values() for key in features.ids or []}
-    empty = [key for key in labels.ids if key not in seen]
-    if empty:
-        raise DataError(
-            f"{len(empty)} ids of the labels are in no member's file: {some(empty)}. "
-            "Remove them, or check that ids are written the same way"
-        )
-    return labels
-
-
-def _aligned(
-    config: Config, labels: Labels, found: dict[str, Features]
-) -> dict[str, np.ndarray]:
-    if config.data.id is None:
-        return {name: features.values for name, features in found.items()}
-    tables = {name: (f.ids, f.values) for name, f in found.items()}
-    return align(tables, ids=labels.ids).x
-
-
 def parts_of(config: Config, labels: Labels) -> np.ndarray:
     """Return the part of every row: as its column says, or by fractions."""
-    if labels.parts is not None:
-        return np.array(labels.parts)
-    return split_by_fractions(config, labels.values, labels.groups, config.data.seed)
+    kept = None if labels.parts is None else np.array(labels.parts)
+    if kept is not None and config.data.fractions is None:
+        return kept
+    seed = config.data.seed
+    return split_by_fractions(config, labels.values, labels.groups, seed, kept)
 
 
 def split_by_fractions(
-    config: Config, labels: list[Any], groups: list[str | None] | None, seed: int
+    config: Config,
+    labels: list[Any],
+    groups: list[str | None] | None,
+    seed: int,
+    kept: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the part of every row, as `data.fractions` says.
+
+    Args:
+        config: checked.
+        labels: (rows,), None where there is none.
+        groups: (rows,), or None.
+        seed: of the dealing.
+        kept: (rows,) parts that a column says; rows for train are dealt out.
 
     Raises:
         DataError: if a part would be empty.
     """
-    data = config.data
-    shares = (data.fractions.validation, data.fractions.test)
-    stratify = data.stratify and config.is_classification
+    parts = (
+        np.full(len(labels), "train", "<U10") if kept is None else kept.astype("<U10")
+    )
+    dealt = np.flatnonzero(parts == "train").tolist()
+    stratify = config.data.stratify and config.is_classification
     try:
-        return assign_parts(labels, shares, groups=groups, stratify=stratify, seed=seed)
+        parts[dealt] = assign_parts(
+            [labels[row] for row in dealt],
+            config.data.shares,
+            groups=None if groups is None else [groups[row] for row in dealt],
+            stratify=stratify,
+            seed=seed,
+        )
     except ValueError as error:
         raise DataError(f"data.fractions: {error}") from None
+    return parts
+
+
+def _empty(features: Features, values: np.ndarray) -> list[str]:
+    """Return the columns without a value; of arrays, their numbers."""
+    places = np.flatnonzero(np.isnan(values).reshape(len(values), -1).all(axis=0))
+    names = features.names
+    return [names[place] if names else str(place) for place in places.tolist()]
 
 
 def _check(config: Config, rows: Rows) -> None:
     for part in PARTS:
-        share = {
-            "validation": config.data.fractions.validation,
-            "test": config.data.fractions.test,
-        }.get(part, 1.0)
+        share = dict(zip(PARTS[1:], config.data.shares, strict=True)).get(part, 1.0)
         wanted = part == "train" or (config.data.split is None and share > 0)
         if wanted and not (rows.parts == part).any():
             raise DataError(f"no row is for {part}")
+    check_training_labels(rows.parts, rows.y, rows.classes)
     train = rows.parts == "train"
     for name, x in rows.x.items():
         flat = np.isnan(x).reshape(len(x), -1)

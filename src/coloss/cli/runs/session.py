@@ -69,6 +69,7 @@ def prepare(config: Config, folder: Path, output: Output) -> Session:
         standardizers = source.standardizers()
     except (DataError, ValueError) as error:
         raise CliError(str(error)) from None
+    config = source.config  # With what the files have settled.
     keras.utils.set_random_seed(config.training.seed)
     shapes, outputs = source.shapes, outputs_of(source)
     joint = build_joint(config, folder, shapes, outputs, standardizers)

@@ -98,9 +98,21 @@ def by_part(parts: np.ndarray, which: np.ndarray) -> dict[str, int]:
 
 
 def described(
-    config: Config, classes: list[str] | None, parts: np.ndarray, y: np.ndarray
+    config: Config,
+    classes: list[str] | None,
+    parts: np.ndarray,
+    y: np.ndarray,
+    unlabeled: dict[str, int],
 ) -> dict[str, Any]:
-    """Return the part of `data.json` that labels and splits decide."""
+    """Return the part of `data.json` that labels and splits decide.
+
+    Args:
+        config: checked.
+        classes: names; None for numbers.
+        parts: (rows,).
+        y: (rows,) labels.
+        unlabeled: how many rows are, by what was found in place of a label.
+    """
     labelled = is_labelled(y)
     counts = None
     if classes is not None:
@@ -113,6 +125,7 @@ def described(
     return {
         "rows": by_part(parts, np.ones(len(parts), bool)),
         "labelled": by_part(parts, labelled),
+        "unlabelled": unlabeled,
         "classes": classes,
         "class_counts": counts,
         "id": data.id,
@@ -126,3 +139,8 @@ def described(
             for name, member in config.members.items()
         },
     }
+
+
+def reasons(left_out: Any) -> dict[str, str]:
+    """Return why columns are left out; those of which nobody says hold text."""
+    return left_out if isinstance(left_out, dict) else dict.fromkeys(left_out, "text")

@@ -21,6 +21,7 @@ from coloss.cli.runs.source_base import (
     by_part,
     described,
     is_labelled,
+    reasons,
     standardizes,
 )
 from coloss.data.readers import DataError
@@ -55,6 +56,7 @@ class Streamed:
         labels = read_labels(config, folder)
         self.y, self.classes = codes_of(config, labels)
         self.ids, self.parts = labels.ids, parts_of(config, labels)
+        self._unlabeled = labels.unlabeled
         data = config.data
         self.groups = RowGroups(
             folder / str(data.table),
@@ -153,13 +155,16 @@ class Streamed:
 
     def describe(self) -> dict[str, Any]:
         """Return what `data.json` holds."""
-        told = described(self.config, self.classes, self.parts, self.y)
+        told = described(self.config, self.classes, self.parts, self.y, self._unlabeled)
+        labelled = is_labelled(self.y)
         for name, absent in self._missing.items():
             told["members"][name] |= {
                 "width": self.shapes[name][0],
                 "missing": by_part(self.parts, absent),
                 "present": by_part(self.parts, ~absent),
-                "left_out": self.groups.left_out[name],
+                "labelled": by_part(self.parts, ~absent & labelled),
+                "left_out": reasons(self.groups.left_out[name]),
+                "empty": [],
             }
         return told
 

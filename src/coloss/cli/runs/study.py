@@ -21,6 +21,7 @@ from coloss.cli.runs.in_memory import InMemory
 from coloss.cli.runs.networks import build_joint, compile_arguments, optimizer_of
 from coloss.cli.runs.rows import Rows, read_rows
 from coloss.cli.runs.session import claim, clear
+from coloss.cli.runs.settle import settled
 from coloss.cli.runs.source_base import outputs_of, standardizes
 from coloss.data import Split, Standardizer
 from coloss.data.readers import DataError
@@ -57,7 +58,7 @@ def run_study(
         clear(folder)
     facts = environment.describe(origin, config.data.seed)
     started = time.monotonic()
-    run.write_config(resolved(config))
+    run.write_config(resolved(source.config))
     run.write_json("data.json", source.describe())
     run.write_json("environment.json", facts)
     try:
@@ -91,6 +92,7 @@ def prepare_study(config: Config, folder: Path) -> tuple[Any, InMemory]:
     """
     table = _table(config)
     try:
+        config = settled(config, folder)
         source = InMemory(config, read_rows(config, folder))
         data = split_of(config, source.rows)
         shapes, outputs = dict(source.shapes), outputs_of(source)
@@ -124,7 +126,7 @@ def _table(config: Config) -> StudyTable:
         raise CliError("the configuration has no table [study].")
     if config.data.stream:
         raise CliError("data.stream: a study needs its data in memory.")
-    if config.data.split is None and config.data.fractions.test == 0:
+    if config.data.split is None and config.data.shares[1] == 0:
         raise CliError("data.fractions.test: a study needs test rows; found 0.")
     return config.study
 
@@ -151,8 +153,9 @@ def _coefficients(config: Config, table: StudyTable) -> dict[str, Any]:
 
 def split_of(config: Config, rows: Rows) -> Any:
     """Return the split of every seed: a `Split`, or a function of the seed."""
-    resplit = config.data.split is None and config.study and config.study.resplit
-    if not resplit:
+    data = config.data
+    drawn = data.split is None or data.fractions is not None
+    if not (drawn and config.study and config.study.resplit):
         return _split(config, rows)
     return lambda seed: _split(config, rows.with_parts(config, seed))
 

@@ -9,6 +9,7 @@ from coloss.cli.config import Config
 from coloss.cli.errors import Exit
 from coloss.cli.output import Output
 from coloss.cli.runs.session import claim, clear, prepare, train
+from coloss.cli.runs.tell import tell_data
 from coloss.cli.runs.trackers import check_trackers
 from coloss.report.run_folder import RunFolder
 
@@ -36,7 +37,8 @@ def run_training(
     run = RunFolder(folder)
     clear(folder)
     told = session.source.describe()
-    _tell_data(told, output)
+    tell_data(session.config, told, output)
+    _tell_members(told, output)
     for note in session.notes:
         output.note(note)
     output.say(str(session.explanation))
@@ -49,18 +51,8 @@ def run_training(
     return code
 
 
-def _tell_data(told: dict[str, Any], output: Output) -> None:
-    rows, labelled = told["rows"], told["labelled"]
-    for name, member in told["members"].items():
-        if member.get("left_out"):
-            left = ", ".join(member["left_out"])
-            output.say(f"{name}: columns of text that are no features: {left}")
-    parts = [
-        f"{part} {rows[part]} ({labelled[part]} labelled)"
-        for part in rows
-        if rows[part]
-    ]
-    output.say(f"rows: {', '.join(parts)}")
+def _tell_members(told: dict[str, Any], output: Output) -> None:
+    rows = told["rows"]
     output.table(
         "members",
         ["member", "features", *[f"missing in {part}" for part in rows]],

@@ -1,0 +1,166 @@
+"""Members' rows and labels side by side: by id, or by their place in the files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+from coloss.cli.config import Config
+from coloss.cli.runs.labels import Labels, label_file
+from coloss.cli.runs.settle import columns_by_file
+from coloss.data import align
+from coloss.data.readers import DataError, Features, column_as_text, read_table
+from coloss.data.readers.errors import some
+from coloss.objective.errors import counted
+
+_ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}$")
+"""Of a file's name; numbers behind a dot tell ids apart."""
+
+
+def joined(
+    config: Config, labels: Labels, found: dict[str, Features], folder: Path
+) -> Labels:
+    """Return the labels of every row that is kept.
+
+    Args:
+        config: settled.
+        labels: as read.
+        found: features by member, as read.
+        folder: that paths are relative to.
+
+    Raises:
+        DataError: if ids, or numbers of rows, do not fit.
+    """
+    if config.data.id is None:
+        _check_places(config, labels, found, folder)
+        return labels
+    known = set(labels.ids)
+    for name, features in found.items():
+        unlisted = [key for key in features.ids or [] if key not in known]
+        _check_listed(config, name, features, unlisted, known)
+        if config.data.unlisted == "unlabelled":
+            labels = labels.extended(unlisted)
+            known.update(unlisted)
+    seen = {key for features in found.values() for key in features.ids or []}
+    empty = [key for key in labels.ids if key not in seen]
+    if empty:
+        other = _otherwise(empty, seen)
+        mend = (
+            other.told("in the labels", "in a member's file")
+            if other
+            else "Remove them, or check that ids are written the same way"
+        )
+        verb = "is" if len(empty) == 1 else "are"
+        raise DataError(
+            f"{counted(len(empty), 'id')} of the labels {verb} in no member's file: "
+            f"{some(empty)}. {mend}"
+        )
+    return labels
+
+
+def aligned(
+    config: Config, labels: Labels, found: dict[str, Features]
+) -> dict[str, np.ndarray]:
+    """Return each member's features in the order of the labels, NaN where absent."""
+    if config.data.id is None:
+        return {name: features.values for name, features in found.items()}
+    tables = {name: (f.ids, f.values) for name, f in found.items()}
+    return align(tables, ids=labels.ids).x
+
+
+def _check_places(
+    config: Config, labels: Labels, found: dict[str, Features], folder: Path
+) -> None:
+    """Refuse rows that cannot be joined by their place in the files."""
+    for name, features in found.items():
+        if len(features.values) != len(labels.ids):
+            raise DataError(
+                f"members.{name}: its file has {counted(len(features.values), 'row')}, "
+                f"the labels {len(labels.ids)}. Without an `id` column all files have "
+                "the same rows in the same order"
+            )
+    if config.data.table is not None:
+        return
+    label, labeled = config.data.label, label_file(config)
+    for file, names in columns_by_file(config, folder).items():
+        if label not in names or file == labeled:
+            continue
+        # The same column in another file shows whether the order is the same.
+        table = read_table(folder / file, (label,), only=(label,))
+        others = column_as_text(table, label, folder / file)
+        differ = [
+            row
+            for row, (one, other) in enumerate(zip(labels.values, others, strict=True))
+            if one is not None and other is not None and one != other
+        ]
+        if differ:
+            row = differ[0]
+            raise DataError(
+                f"the column {label!r} of '{file}' differs from that of '{labeled}' in "
+                f"{counted(len(differ), 'row')} (row {row}, from 0: {others[row]!r} "
+                f"and {labels.values[row]!r}): the files do not have the same rows in "
+                "the same order. Join them by an `id` column"
+            )
+
+
+def _check_listed(
+    config: Config,
+    name: str,
+    features: Features,
+    unlisted: list[str],
+    known: set[str],
+) -> None:
+    """Refuse ids without a label row, where these are not wanted."""
+    if not unlisted:
+        return
+    other = _otherwise(unlisted, known)
+    # Where none fits, what was meant is not that all rows are without a label.
+    none = len(unlisted) == len(features.ids or ())
+    if other and (none or config.data.unlisted == "refuse"):
+        raise DataError(f"members.{name}: {other.told('there', 'in the labels')}")
+    if config.data.unlisted == "refuse":
+        verb = "has" if len(unlisted) == 1 else "have"
+        raise DataError(
+            f"members.{name}: {counted(len(unlisted), 'id')} {verb} no row among the "
+            f'labels: {some(unlisted)}. data.unlisted = "unlabelled" trains on them '
+            'without a label, "drop" leaves them out'
+        )
+
+
+class _Otherwise(NamedTuple):
+    """Ids that fit others but for their spelling."""
+
+    number: int
+    total: int
+    first: str
+    fits: str
+
+    def told(self, here: str, there: str) -> str:
+        return (
+            f"ids are written differently: {self.first!r} {here}, {self.fits!r} "
+            f"{there} ({self.number} of {self.total} fit without case, folder, ending "
+            "and leading zeros). Write them the same way"
+        )
+
+
+def _otherwise(ids: list[str], others: Iterable[str]) -> _Otherwise | None:
+    """Return which ids fit others but for their spelling, where most of them do."""
+    spelled: dict[str, list[str]] = {}
+    for key in others:
+        spelled.setdefault(_plain(key), []).append(key)
+    fits = [(key, spelled.get(_plain(key), [])) for key in ids]
+    pairs = [(key, found[0]) for key, found in fits if len(found) == 1]
+    if len(pairs) * 2 < len(ids) or not pairs:
+        return None
+    return _Otherwise(len(pairs), len(ids), *pairs[0])
+
+
+def _plain(key: str) -> str:
+    """Return an id without case, folder, ending of a file, and leading zeros."""
+    name = PurePosixPath(key.strip().replace("\\", "/")).name.casefold()
+    name = _ENDING.sub("", name)
+    return (name.lstrip("0") or "0") if name.isdigit() else name
