@@ -148,7 +148,7 @@ def test_data_sets_are_looked_into_and_generators_refused():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"every": 0}, ValueError, "`every` must be at least 1"),
+        ({"every": 0}, ValueError, "`every` must be a whole number, 1 or more"),
         ({"every": 1.5}, TypeError, "`every` must be a whole number"),
         ({"warn_after": 0}, ValueError, "`warn_after`"),
         ({"data": 3}, TypeError, "`data` must be a batch"),

@@ -65,7 +65,7 @@ REFUSED = [
     ({"seeds": 0}, ValueError, "`seeds`"),
     ({"seeds": [1, 1]}, ValueError, "each once"),
     ({"seeds": 2.0}, TypeError, "`seeds`"),
-    ({"epochs": 0}, ValueError, "`epochs` must be at least 1"),
+    ({"epochs": 0}, ValueError, "`epochs` must be a whole number, 1 or more"),
     ({"batch_size": 2.5}, TypeError, "`batch_size` must be a whole number"),
     ({"patience": 0}, ValueError, "`patience`"),
     ({"baseline": "alnoe"}, ValueError, "did you mean 'alone'"),

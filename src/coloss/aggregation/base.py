@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
 from keras import ops
+
+from coloss.registry import Configured
 
 Tensor = Any
 State = dict[str, Any]
@@ -23,7 +25,7 @@ LEVELS = ("coefficient", "output", "parameter")
 
 
 @dataclass(frozen=True)
-class Aggregator(abc.ABC):
+class Aggregator(Configured, abc.ABC):
     """A way to combine the gradients of several summands.
 
     A subclass is a frozen dataclass whose fields are numbers, words, or None, and
@@ -135,15 +137,6 @@ class Aggregator(abc.ABC):
         """
         gramian = as_gramian(gramian)
         return self.update(self.init(int(gramian.shape[0])), gramian, seed)[0]
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes an equal aggregator."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make an aggregator from its configuration."""
-        return cls(**config)
 
     @abc.abstractmethod
     def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:

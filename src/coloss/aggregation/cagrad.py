@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from keras import ops
 
 from coloss.aggregation.base import Aggregator, State, Tensor
 from coloss.aggregation.gramian import normalised
 from coloss.aggregation.quadratic import RIDGE, all_supports, eliminated
-from coloss.aggregation.values import between
+from coloss.checking import NOT_NEGATIVE, Rules
 
 MOST = 10
 """All 2^K supports are tried."""
@@ -105,9 +105,7 @@ class CAGrad(Aggregator):
 
     c: float = 0.5
 
-    def __post_init__(self) -> None:
-        """Check the value."""
-        object.__setattr__(self, "c", between(self, "c", 0.0))
+    rules: ClassVar[Rules] = {"c": NOT_NEGATIVE}
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse more summands than can be solved.

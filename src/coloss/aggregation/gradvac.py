@@ -10,7 +10,7 @@ from keras import ops
 
 from coloss.aggregation.base import Aggregator, State, Tensor
 from coloss.aggregation.orders import draw_orders
-from coloss.aggregation.values import between
+from coloss.checking import SHARE, Rules
 
 VANISHED = 1e-6
 """Of the squared lengths of the parts."""
@@ -95,9 +95,7 @@ class GradVac(Aggregator):
     beta: float = 0.5
     draws: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        """Check the value."""
-        object.__setattr__(self, "beta", between(self, "beta", 0.0, 1.0))
+    rules: ClassVar[Rules] = {"beta": SHARE}
 
     def init(self, k: int) -> dict[str, np.ndarray]:
         """Return usual cosines of 0.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from keras import ops
 
 from coloss.aggregation.base import Aggregator, State, Tensor
 from coloss.aggregation.gramian import normalised
 from coloss.aggregation.quadratic import RIDGE
-from coloss.aggregation.values import between
+from coloss.checking import NOT_NEGATIVE, Rules
 
 STEPS = 30
 """Newton steps."""
@@ -85,9 +85,7 @@ class NashMTL(Aggregator):
 
     max_norm: float = 1.0
 
-    def __post_init__(self) -> None:
-        """Check the value."""
-        object.__setattr__(self, "max_norm", between(self, "max_norm", 0.0))
+    rules: ClassVar[Rules] = {"max_norm": NOT_NEGATIVE}
 
     def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:
         return nashmtl_weights(gramian, self.max_norm), state

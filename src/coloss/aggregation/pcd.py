@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from keras import ops
@@ -12,8 +12,8 @@ from keras import ops
 from coloss.aggregation.base import Aggregator, State, Tensor
 from coloss.aggregation.gramian import normalised
 from coloss.aggregation.quadratic import RIDGE, solve_nonnegative
-from coloss.aggregation.values import between
-from coloss.objective.errors import nearest
+from coloss.checking import NOT_NEGATIVE, SHARE, NumberRule, Rules
+from coloss.names import nearest
 
 ROUNDING = 1e-6
 """A squared length is 0 if no larger, relative to the parts that it is made of."""
@@ -97,6 +97,12 @@ class PCD(Aggregator):
     beta: float = 0.999
     eps: float = 1e-8
 
+    rules: ClassVar[Rules] = {
+        "tau": SHARE,
+        "beta": NumberRule(least=0, below=1),
+        "eps": NOT_NEGATIVE,
+    }
+
     def __post_init__(self) -> None:
         """Check the values."""
         if isinstance(self.primary, bool) or not isinstance(self.primary, str | int):
@@ -104,11 +110,7 @@ class PCD(Aggregator):
                 "`primary` of PCD must be a summand as it prints, or its place from 0; "
                 f"found {self.primary!r}."
             )
-        object.__setattr__(self, "tau", between(self, "tau", 0.0, 1.0))
-        object.__setattr__(self, "beta", between(self, "beta", 0.0, 1.0))
-        object.__setattr__(self, "eps", between(self, "eps", 0.0))
-        if self.beta == 1.0:
-            raise ValueError("`beta` of PCD must be below 1; found 1.0.")
+        super().__post_init__()
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse a primary summand that is not there.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,9 @@ import keras
 import numpy as np
 
 from coloss.callbacks.edges import EdgeFlow, EdgeMeter
+from coloss.checking import COUNT
+from coloss.names import unknown
 from coloss.objective import ObjectiveWarning
-from coloss.objective.errors import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,9 +65,9 @@ class GradientFlow(keras.callbacks.Callback):
     ) -> None:
         """Check the arguments; the model comes with `fit`."""
         super().__init__()
-        self.every = _whole("every", every)
+        self.every = COUNT.integer("`every`", every)
         self.warn_after = (
-            None if warn_after is None else _whole("warn_after", warn_after)
+            None if warn_after is None else COUNT.integer("`warn_after`", warn_after)
         )
         self.baseline: dict[str, Any] = {
             name: [float(v) for v in np.ravel(given)] if np.ndim(given) else given
@@ -118,10 +118,7 @@ class GradientFlow(keras.callbacks.Callback):
             )
         for name in self.baseline:
             if name not in model:
-                raise ValueError(
-                    f"`baseline`: no member {name!r}{nearest(name, list(model))} "
-                    f"(members: {', '.join(model)})."
-                )
+                raise ValueError(f"`baseline`: {unknown('member', name, model)}.")
         if self._batch is None:
             self.take_batch(None)
         self._meter = EdgeMeter(model)
@@ -226,11 +223,3 @@ class GradientFlow(keras.callbacks.Callback):
 
 def _warn(message: str) -> None:
     warnings.warn(message, ObjectiveWarning, stacklevel=3)
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"`{name}` must be a whole number; found {value!r}.")
-    if value < 1:
-        raise ValueError(f"`{name}` must be at least 1; found {value}.")
-    return int(value)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from coloss._backend import BACKENDS
 from coloss.cli.runs import environment
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 
 OK, WARN, BROKEN = "ok", "note", "broken"
 _GIB = 2**30

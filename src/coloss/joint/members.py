@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 from coloss.objective.expression import check_identifier
 from coloss.objective.functions import FUNCTIONS
 

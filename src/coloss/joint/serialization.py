@@ -11,7 +11,7 @@ import keras
 from coloss.joint.balance.statistics import Conflict
 from coloss.joint.export.export import export
 from coloss.joint.saving import config as saving
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 
 
 class SerializationMixin(keras.Model):

@@ -1,9 +1,6 @@
-"""What is wrong with an objective, where, and what was probably meant."""
+"""What is wrong with an objective, and where."""
 
 from __future__ import annotations
-
-import difflib
-from collections.abc import Iterable
 
 
 class ObjectiveError(ValueError):
@@ -31,29 +28,6 @@ class ObjectiveError(ValueError):
 
 class ObjectiveWarning(UserWarning):
     """The objective is well formed, and does what its author hardly wants."""
-
-
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return `; did you mean '...'?` for the nearest valid name, or nothing."""
-    found = nearest_name(name, valid)
-    return f"; did you mean {found!r}?" if found else ""
-
-
-def nearest_name(name: str, valid: Iterable[str]) -> str | None:
-    """Return the valid name that is spelled most like `name`, or None."""
-    candidates = list(valid)
-    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.55)
-    if close:
-        return close[0]
-    folded = {candidate.lower(): candidate for candidate in candidates}
-    return folded.get(name.lower())
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: "1 row", "2 rows", "3 classes"."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def _pointer(text: str, column: int, width: int = 72) -> str:

@@ -7,12 +7,13 @@ computes lives in `coloss.transfer`, under the same name.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from coloss.objective.errors import ObjectiveError, nearest
+from coloss.checking import FINITE, NOT_NEGATIVE, POSITIVE, NumberRule
+from coloss.names import nearest, unknown
+from coloss.objective.errors import ObjectiveError
 from coloss.objective.expression import (
     Call,
     Edge,
@@ -28,32 +29,25 @@ from coloss.objective.pointwise import TABLE
 from coloss.objective.words import BATCH, DETACH, TRANSFER, Function, Option
 
 
-def _number(value: Any) -> bool:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
+def _numeric(default: float | None, rule: NumberRule) -> Option:
+    """Return an option that takes numbers, and None where that is the default."""
+
+    def accepts(value: Any) -> bool:
+        if value is None:
+            return default is None
+        return isinstance(value, int | float) and rule.holds(value)
+
+    return Option(default, f"{rule}{', or None' if default is None else ''}", accepts)
 
 
-def _whole(value: Any, least: int) -> bool:
-    return _number(value) and float(value).is_integer() and value >= least
-
-
-TEMPERATURE = Option(4.0, "a number above 0", lambda v: _number(v) and v > 0)
 DETACHED = Option(True, "True or False", lambda v: isinstance(v, bool))
 STANDARDIZE = Option(False, "True or False", lambda v: isinstance(v, bool))
-THRESHOLD = Option(
-    0.95, "a number from 0 up to, not including, 1", lambda v: _number(v) and 0 <= v < 1
-)
-PLAIN_TEMPERATURE = Option(1.0, TEMPERATURE.rule, TEMPERATURE.accepts)
-SHARPNESS = Option(0.07, TEMPERATURE.rule, TEMPERATURE.accepts)
-GROUP = Option(
-    32,
-    "a whole number, 3 or more",
-    lambda v: _number(v) and v >= 3 and float(v).is_integer(),
-)
-PART = Option(1.0, "a number, 0 or more", lambda v: _number(v) and v >= 0)
+TEMPERATURE = _numeric(4.0, POSITIVE)
+PLAIN_TEMPERATURE = _numeric(1.0, POSITIVE)
+SHARPNESS = _numeric(0.07, POSITIVE)
+THRESHOLD = _numeric(0.95, NumberRule(least=0, below=1))
+GROUP = _numeric(32, NumberRule(least=3, whole=True))
+PART = _numeric(1.0, NOT_NEGATIVE)
 HOW = Option(
     "mean", '"mean", "best" or "gated"', lambda v: v in ("mean", "best", "gated")
 )
@@ -63,13 +57,10 @@ WHOLE_GATE = Option(None, '"network" or None', lambda v: v in ("network", None))
 # What every edge between networks takes, users' own terms included.
 COMMON = {"detach": DETACHED}
 
-START = Option(0, "a whole number of epochs, 0 or more", lambda v: _whole(v, 0))
-STOP = Option(
-    None,
-    "a whole number of epochs, 1 or more, or None",
-    lambda v: v is None or _whole(v, 1),
-)
-WARMUP = Option(0, START.rule, START.accepts)
+_EPOCHS_FROM_0 = NumberRule(least=0, whole=True, unit="epochs")
+START = _numeric(0, _EPOCHS_FROM_0)
+STOP = _numeric(None, NumberRule(least=1, whole=True, unit="epochs"))
+WARMUP = _numeric(0, _EPOCHS_FROM_0)
 # Every transfer term takes these: the epochs in which it counts.
 WINDOW = {"start": START, "stop": STOP, "warmup": WARMUP}
 
@@ -207,8 +198,8 @@ def _option(term: str, key: str, default: Any) -> Option:
         return Option(default, DETACHED.rule, DETACHED.accepts)
     if isinstance(default, str):
         return Option(default, "text", lambda value: isinstance(value, str))
-    if _number(default):
-        return Option(default, "a finite number", _number)
+    if FINITE.holds(default):
+        return _numeric(default, FINITE)
     raise ValueError(
         f"`{term}`: the option `{key}` needs a number, True, False or text as its "
         f"default; found {default!r}"
@@ -327,10 +318,8 @@ def _checked(
     function: Function, key: str, value: OptionValue, column: int | None
 ) -> OptionValue:
     if key not in function.options:
-        known = ", ".join(function.options) or "none"
         raise ObjectiveError(
-            f"{function.name}() has no option {key!r}"
-            f"{nearest(key, function.options)} (options: {known})",
+            f"{function.name}() has {unknown('option', key, function.options)}",
             column=column,
         )
     option = function.options[key]

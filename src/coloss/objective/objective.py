@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from coloss.names import nearest_name, unknown
 from coloss.objective import reach
-from coloss.objective.errors import ObjectiveError, nearest, nearest_name
+from coloss.objective.errors import ObjectiveError
 from coloss.objective.expression import (
     Binary,
     Call,
@@ -222,11 +223,7 @@ class _Names:
         return ""
 
     def unknown_member(self, name: str, column: int | None) -> None:
-        raise ObjectiveError(
-            f"no member {name!r}{nearest(name, self.members)} "
-            f"(members: {', '.join(self.members)})",
-            column=column,
-        )
+        raise ObjectiveError(unknown("member", name, self.members), column=column)
 
     def check_bare_members(self, node: Call, arguments: tuple[Expression, ...]) -> None:
         if FUNCTIONS[node.function].members == "none":

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from coloss.names import nearest, unknown
 from coloss.objective import Objective
-from coloss.objective.errors import nearest
 from coloss.study.controls import is_control
 
 KEYS = (
@@ -134,10 +134,7 @@ def _own(name: Any, what: Any) -> dict[str, Any]:
         return {"objective": what}
     for key in what:
         if key not in KEYS:
-            raise ValueError(
-                f"arm {name!r}: no key {key!r}{nearest(str(key), KEYS)} "
-                f"(keys: {', '.join(KEYS)})."
-            )
+            raise ValueError(f"arm {name!r}: {unknown('key', key, KEYS)}.")
     return dict(what)
 
 

@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from coloss.objective.errors import nearest
+from coloss.names import nearest, unknown
 from coloss.study.arms import Arm
 
 
@@ -27,19 +27,6 @@ def seeds(given: int | Iterable[int]) -> list[int]:
     return [int(seed) for seed in found]
 
 
-def whole(name: str, value: Any, least: int) -> int:
-    """Return a whole number.
-
-    Raises:
-        TypeError, ValueError: if it is none, or less than `least`.
-    """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"`{name}` must be a whole number; found {value!r}.")
-    if value < least:
-        raise ValueError(f"`{name}` must be at least {least}; found {value}.")
-    return int(value)
-
-
 def baseline(given: str | None, arms: Mapping[str, Arm]) -> str:
     """Return the arm that others are compared with.
 
@@ -58,9 +45,7 @@ def known(what: str, given: str, arms: Mapping[str, Any]) -> str:
         ValueError: if there is none of that name, with the nearest one.
     """
     if given not in arms:
-        raise ValueError(
-            f"{what}: no arm {given!r}{nearest(given, arms)} (arms: {', '.join(arms)})."
-        )
+        raise ValueError(f"{what}: {unknown('arm', given, arms)}.")
     return given
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from coloss.names import nearest, unknown
 from coloss.objective import Objective, reach
-from coloss.objective.errors import nearest
 from coloss.objective.expression import (
     Binary,
     Expression,
@@ -161,10 +161,7 @@ def added(
     found: dict[str, Any] = {}
     for name in named:
         if name not in CONTROLS:
-            raise ValueError(
-                f"`controls`: no control {name!r}{nearest(str(name), CONTROLS)} "
-                f"(controls: {', '.join(CONTROLS)})."
-            )
+            raise ValueError(f"`controls`: {unknown('control', name, CONTROLS)}.")
         if name in arms:
             raise ValueError(f"`controls`: there is an arm {name!r} already.")
         if name in ("alone", "self-training"):

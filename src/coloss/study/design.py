@@ -9,8 +9,9 @@ from typing import Any
 
 import keras
 
+from coloss.checking import COUNT
 from coloss.joint import JointModel
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 from coloss.study import checks
 from coloss.study.arms import Run, read_arms, spread
 from coloss.study.controls import added
@@ -117,12 +118,12 @@ class Study:
             arms = added(controls, arms, main, shared)
         self.arms = read_arms(arms, build, data, dict(compile or {}), shared)
         self.seeds = checks.seeds(seeds)
-        self.epochs = checks.whole("epochs", epochs, 1)
-        self.batch_size = checks.whole("batch_size", batch_size, 1)
+        self.epochs = COUNT.integer("`epochs`", epochs)
+        self.batch_size = COUNT.integer("`batch_size`", batch_size)
         self.patience = (
-            None if patience is None else checks.whole("patience", patience, 1)
+            None if patience is None else COUNT.integer("`patience`", patience)
         )
-        self.validation_freq = checks.whole("validation_freq", validation_freq, 1)
+        self.validation_freq = COUNT.integer("`validation_freq`", validation_freq)
         self.learning_rates, self.samples = learning_rates, samples
         self.metric = metric
         self.baseline = checks.baseline(baseline, self.arms)

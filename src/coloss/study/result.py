@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from coloss.objective.errors import nearest
+from coloss.names import unknown
 from coloss.study.arms import Run
 from coloss.study.settings import Record
 from coloss.study.statistics import (
@@ -97,10 +97,7 @@ class StudyResult:
             ValueError: for an unknown arm.
         """
         if arm not in self.objectives:
-            raise ValueError(
-                f"no arm {arm!r}{nearest(arm, self.objectives)} "
-                f"(arms: {', '.join(self.objectives)})."
-            )
+            raise ValueError(f"{unknown('arm', arm, self.objectives)}.")
         rows = self.frame[self.frame["arm"] == arm]
         points = [name for name in self.points if rows[name].notna().any()]
         if points:
@@ -134,10 +131,7 @@ class StudyResult:
         column = f"test_{metric}"
         if column not in self.frame:
             known = [c[5:] for c in self.frame if c.startswith("test_")]
-            raise ValueError(
-                f"no metric {metric!r}{nearest(metric, known)} "
-                f"(metrics: {', '.join(known)})."
-            )
+            raise ValueError(f"{unknown('metric', metric, known)}.")
         reference = self.selected(baseline)[column]
         others = max(1, len(self.objectives) - 1)
         rows = {}

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from coloss.objective.errors import nearest
+from coloss.names import nearest, unknown
 from coloss.study.arms import Run
 from coloss.study.trial import Trial
 
@@ -116,9 +116,7 @@ def judged_by(
     for name, trial in trials.items():
         if main not in trial.joint:
             raise ValueError(
-                f"`main`: arm {name!r} has no member {main!r}"
-                f"{nearest(main, list(trial.joint))} "
-                f"(members: {', '.join(trial.joint)})."
+                f"`main`: arm {name!r} has {unknown('member', main, trial.joint)}."
             )
         settings = trial.joint.compiled_settings
         entries = [one.metric.name for one in settings.metrics]

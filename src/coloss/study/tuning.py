@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from coloss.checking import COUNT
 from coloss.study import checks, halving, sampling
 from coloss.study.arms import Arm, Run
 from coloss.study.engines.choice import choose
@@ -270,7 +271,7 @@ def _by_halving(measured: Measured, budget: str, factor: int, least: int) -> Non
 
 def _with_optuna(measured: Measured, trials: int) -> None:
     study = measured.study
-    checks.whole("trials", trials, 1)
+    COUNT.integer("`trials`", trials)
     rounds = sampling.OptunaRounds(
         measured.arm, study.learning_rates, measured.direction, trials
     )

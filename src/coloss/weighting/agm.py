@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
-from coloss.weighting.base import State, Tensor, Weighting, is_number, require
+from coloss.checking import POSITIVE, Rules
+from coloss.weighting.base import State, Tensor, Weighting
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,9 @@ class AGM(Weighting):
     alpha: float = 1.0
     most: float = 7.0
 
+    rules: ClassVar[Rules] = {"alpha": POSITIVE, "most": POSITIVE}
     kind: ClassVar[str] = "network"
     reads: ClassVar[str] = "surprise"
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        for name in ("alpha", "most"):
-            value = getattr(self, name)
-            require(
-                is_number(value, above=0), f"`{name}` of AGM", "a number above 0", value
-            )
 
     def init(self, k: int, kinds: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return the running means, over no step yet."""

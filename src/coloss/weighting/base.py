@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from keras import ops
+
+from coloss.registry import Configured
 
 Tensor = Any
 State = dict[str, Any]
@@ -44,7 +46,7 @@ class Summand:
 
 
 @dataclass(frozen=True)
-class Weighting(abc.ABC):
+class Weighting(Configured, abc.ABC):
     """A way to weigh the summands of an objective, or its networks.
 
     A subclass is a frozen dataclass whose fields are numbers, words, or None.
@@ -126,39 +128,7 @@ class Weighting(abc.ABC):
         """Return what is added to the weighted sum, so that weights do not collapse."""
         return ops.zeros((), dtype="float32")
 
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes an equal weighting."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make a weighting from its configuration."""
-        return cls(**config)
-
 
 def softmax(logits: Tensor) -> Tensor:
     """Return K times the softmax of (K,) logits: their mean is 1."""
     return logits.shape[0] * ops.softmax(logits)
-
-
-def require(holds: bool, name: str, rule: str, found: Any) -> None:
-    """Refuse an option.
-
-    Args:
-        holds: whether it obeys the rule.
-        name: such as "`temperature` of DWA".
-        rule: such as "a number above 0".
-        found: its value.
-
-    Raises:
-        ValueError: if it does not hold.
-    """
-    if not holds:
-        raise ValueError(f"{name} must be {rule}; found {found!r}.")
-
-
-def is_number(value: Any, above: float | None = None) -> bool:
-    """Return whether a value is a finite number (above a limit)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return bool(np.isfinite(value)) and (above is None or value > above)

@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
+from coloss.checking import POSITIVE, Rules
 from coloss.weighting.base import (
     TINY,
     State,
     Tensor,
     Weighting,
-    is_number,
-    require,
     softmax,
 )
 
@@ -40,17 +39,9 @@ class DWA(Weighting):
 
     temperature: float = 2.0
 
+    rules: ClassVar[Rules] = {"temperature": POSITIVE}
     positive: ClassVar[bool] = True
     by_epoch: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        require(
-            is_number(self.temperature, above=0),
-            "`temperature` of DWA",
-            "a number above 0",
-            self.temperature,
-        )
 
     def init(self, k: int, kinds: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return sums of this epoch, and the means of the last two."""

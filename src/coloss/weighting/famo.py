@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
+from coloss.checking import NOT_NEGATIVE, POSITIVE, Rules
 from coloss.weighting import adam
-from coloss.weighting.base import TINY, State, Tensor, Weighting, is_number, require
+from coloss.weighting.base import TINY, State, Tensor, Weighting
 
 
 @dataclass(frozen=True)
@@ -38,22 +39,11 @@ class FAMO(Weighting):
     rate: float = 0.025
     decay: float = 0.01
 
+    rules: ClassVar[Rules] = {
+        "rate": POSITIVE,
+        "decay": NOT_NEGATIVE,
+    }
     positive: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        require(
-            is_number(self.rate, above=0),
-            "`rate` of FAMO",
-            "a number above 0",
-            self.rate,
-        )
-        require(
-            is_number(self.decay) and self.decay >= 0,
-            "`decay` of FAMO",
-            "a number, 0 or more",
-            self.decay,
-        )
 
     def init(self, k: int, kinds: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return the logits, their Adam state, and no losses yet."""

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
-from coloss.weighting.base import TINY, State, Tensor, Weighting, is_number, require
+from coloss.checking import POSITIVE, Rules
+from coloss.weighting.base import TINY, State, Tensor, Weighting
 
 
 @dataclass(frozen=True)
@@ -39,19 +40,11 @@ class GradientBlending(Weighting):
 
     least: float = 0.01
 
+    rules: ClassVar[Rules] = {"least": POSITIVE}
     kind: ClassVar[str] = "network"
     reads: ClassVar[str] = "loss"
     by_epoch: ClassVar[bool] = True
     validates: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        require(
-            is_number(self.least, above=0),
-            "`least` of GradientBlending",
-            "a number above 0",
-            self.least,
-        )
 
     def init(self, k: int, kinds: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return sums of this epoch, and the means of the first."""

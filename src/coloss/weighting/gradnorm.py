@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
+from coloss.checking import NOT_NEGATIVE, POSITIVE, Rules
 from coloss.weighting import adam
-from coloss.weighting.base import TINY, State, Tensor, Weighting, is_number, require
+from coloss.weighting.base import TINY, State, Tensor, Weighting
 
 
 @dataclass(frozen=True)
@@ -39,25 +40,14 @@ class GradNorm(Weighting):
     alpha: float = 1.5
     rate: float = 0.025
 
+    rules: ClassVar[Rules] = {
+        "alpha": NOT_NEGATIVE,
+        "rate": POSITIVE,
+    }
     kind: ClassVar[str] = "gradient"
     positive: ClassVar[bool] = True
     least: ClassVar[float] = 1e-3
     """No weight falls below this: descent could carry it through 0."""
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        require(
-            is_number(self.alpha) and self.alpha >= 0,
-            "`alpha` of GradNorm",
-            "a number, 0 or more",
-            self.alpha,
-        )
-        require(
-            is_number(self.rate, above=0),
-            "`rate` of GradNorm",
-            "a number above 0",
-            self.rate,
-        )
 
     def init(self, k: int, kinds: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return equal weights, and no first losses yet."""

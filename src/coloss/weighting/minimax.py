@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from keras import ops
 
-from coloss.weighting.base import State, Tensor, Weighting, is_number, require, softmax
+from coloss.checking import POSITIVE, Rules
+from coloss.weighting.base import State, Tensor, Weighting, softmax
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,7 @@ class Minimax(Weighting):
 
     rate: float = 0.01
 
-    def __post_init__(self) -> None:
-        """Check the options."""
-        require(
-            is_number(self.rate, above=0),
-            "`rate` of Minimax",
-            "a number above 0",
-            self.rate,
-        )
+    rules: ClassVar[Rules] = {"rate": POSITIVE}
 
     def init(self, k: int, kinds: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return log q, equal."""

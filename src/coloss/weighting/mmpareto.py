@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from keras import ops
 
-from coloss.weighting.base import State, Tensor, Weighting, is_number, require
+from coloss.checking import POSITIVE, Rules
+from coloss.weighting.base import State, Tensor, Weighting
 
 ROUNDING = 1e-6
 
@@ -41,16 +42,8 @@ class MMPareto(Weighting):
 
     gamma: float = 1.5
 
+    rules: ClassVar[Rules] = {"gamma": POSITIVE}
     kind: ClassVar[str] = "gradient"
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        require(
-            is_number(self.gamma, above=0),
-            "`gamma` of MMPareto",
-            "a number above 0",
-            self.gamma,
-        )
 
     def update(
         self, state: Mapping[str, Any], values: Any, **known: Any

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from keras import ops
 
-from coloss.weighting.base import TINY, State, Tensor, Weighting, is_number, require
+from coloss.checking import POSITIVE, Rules
+from coloss.weighting.base import TINY, State, Tensor, Weighting
 
 
 @dataclass(frozen=True)
@@ -37,23 +38,17 @@ class OGMGE(Weighting):
     alpha: float = 0.3
     noise: bool = True
 
+    rules: ClassVar[Rules] = {"alpha": POSITIVE}
     kind: ClassVar[str] = "network"
     reads: ClassVar[str] = "probability"
 
     def __post_init__(self) -> None:
         """Check the options."""
-        require(
-            is_number(self.alpha, above=0),
-            "`alpha` of OGMGE",
-            "a number above 0",
-            self.alpha,
-        )
-        require(
-            isinstance(self.noise, bool),
-            "`noise` of OGMGE",
-            "True or False",
-            self.noise,
-        )
+        super().__post_init__()
+        if not isinstance(self.noise, bool):
+            raise TypeError(
+                f"`noise` of OGMGE must be True or False; found {self.noise!r}."
+            )
 
     def update(
         self, state: Mapping[str, Any], values: Any, **known: Any

@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from coloss.checking import COUNT, FINITE, FROM_0, Rules
 from coloss.objective.words import Range
+from coloss.registry import Configured
 
 
 @runtime_checkable
@@ -28,30 +30,18 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True)
-class _Moving:
+class _Moving(Configured):
     """Between two values in some epochs."""
 
     start: float
     stop: float
     epochs: int
 
-    def __post_init__(self) -> None:
-        """Refuse what is not a finite number or a positive number of epochs."""
-        name = type(self).__name__
-        object.__setattr__(self, "start", _number(self.start, f"`start` of {name}"))
-        object.__setattr__(self, "stop", _number(self.stop, f"`stop` of {name}"))
-        object.__setattr__(
-            self, "epochs", _whole(self.epochs, f"`epochs` of {name}", 1)
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes an equal schedule."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make a schedule from its configuration."""
-        return cls(**config)
+    rules: ClassVar[Rules] = {
+        "start": FINITE,
+        "stop": FINITE,
+        "epochs": COUNT,
+    }
 
 
 @dataclass(frozen=True)
@@ -76,10 +66,10 @@ class Ramp(_Moving):
 
     delay: int = 0
 
-    def __post_init__(self) -> None:
-        """Check the values."""
-        super().__post_init__()
-        object.__setattr__(self, "delay", _whole(self.delay, "`delay` of Ramp", 0))
+    rules: ClassVar[Rules] = {
+        **_Moving.rules,
+        "delay": FROM_0,
+    }
 
     def __call__(self, epoch: int) -> float:
         """Return the value at an epoch, from 0."""
@@ -111,7 +101,7 @@ class Cosine(_Moving):
 
 
 @dataclass(frozen=True)
-class Steps:
+class Steps(Configured):
     """Constant pieces.
 
     Args:
@@ -145,8 +135,8 @@ class Steps:
                 "Steps takes a dict, value by epoch: Steps({0: 1.0, 20: 0.1}), or two "
                 f"lists: Steps([20], [1.0, 0.1]); found {self.at!r}, {self.values!r}."
             )
-        bounds = tuple(_whole(epoch, "an epoch of Steps", 1) for epoch in at)
-        numbers_ = tuple(_number(value, "a value of Steps") for value in values)
+        bounds = tuple(COUNT.integer("an epoch of Steps", epoch) for epoch in at)
+        numbers_ = tuple(FINITE.number("a value of Steps", value) for value in values)
         if len(numbers_) != len(bounds) + 1:
             raise ValueError(
                 "`values` of Steps must be one more than the epochs; found "
@@ -165,11 +155,6 @@ class Steps:
     def get_config(self) -> dict[str, Any]:
         """Return what makes an equal schedule."""
         return {"at": list(self.at), "values": list(self.values)}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make a schedule from its configuration."""
-        return cls(**config)
 
 
 SCHEDULES: dict[str, Any] = {"Ramp": Ramp, "Cosine": Cosine, "Steps": Steps}
@@ -190,7 +175,7 @@ def to_config(value: Any, name: str) -> float | dict[str, Any]:
         TypeError: if it is another callable, which cannot be saved.
     """
     if isinstance(value, numbers.Real):
-        return _number(value, f"coefficient {name!r}")
+        return FINITE.number(f"coefficient {name!r}", value)
     found = type(value).__name__
     if SCHEDULES.get(found) is type(value):
         return {"schedule": found, **value.get_config()}
@@ -215,7 +200,7 @@ def from_config(config: Any, name: str) -> Any:
         ValueError: if no schedule has this name.
     """
     if isinstance(config, numbers.Real):
-        return _number(config, f"coefficient {name!r}")
+        return FINITE.number(f"coefficient {name!r}", config)
     rest = dict(config) if isinstance(config, Mapping) else {}
     kind = rest.pop("schedule", None)
     if kind not in SCHEDULES:
@@ -242,7 +227,7 @@ def value_at(value: Any, epoch: int, name: str) -> float:
         ValueError: if the number is not finite.
     """
     found = value(epoch) if callable(value) else value
-    return _number(found, f"coefficient {name!r} at epoch {epoch}")
+    return FINITE.number(f"coefficient {name!r} at epoch {epoch}", found)
 
 
 def _between(start: float, stop: float, way: float) -> float:
@@ -265,28 +250,8 @@ def _from_mapping(at: Mapping[Any, Any], values: Any) -> tuple[list[Any], list[A
             f"Steps must say the value from epoch 0 on; found epochs {list(at)}. Add "
             "0: ..."
         )
-    epochs = sorted(_whole(epoch, "an epoch of Steps", 0) for epoch in at)
+    epochs = sorted(FROM_0.integer("an epoch of Steps", epoch) for epoch in at)
     return epochs[1:], [at[epoch] for epoch in epochs]
-
-
-def _number(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not hasattr(type(value), "__float__"):
-        raise TypeError(f"{what} must be a number; found {value!r}.")
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{what} must be a number; found {value!r}.") from error
-    if not math.isfinite(number):
-        raise ValueError(f"{what} must be finite; found {value!r}.")
-    return number
-
-
-def _whole(value: Any, what: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{what} must be a whole number; found {value!r}.")
-    if value < least:
-        raise ValueError(f"{what} must be at least {least}; found {value}.")
-    return int(value)
 
 
 def coefficient_range(value: Any, epochs: int = 200) -> Range:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
+from coloss.checking import POSITIVE, Rules
 from coloss.objective.analysis import TYPICAL
 from coloss.objective.derivative import leaves
 from coloss.objective.dual import Point, evaluate
@@ -18,13 +19,14 @@ from coloss.objective.expression import Call, Expression, Name
 from coloss.objective.functions import FUNCTIONS
 from coloss.objective.reach import transfer_calls
 from coloss.objective.words import DETACH
+from coloss.registry import Configured
 
 _GRID = tuple(10.0**power for power in range(-4, 5))
 _STEP = 1e-3
 
 
 @dataclass(frozen=True)
-class Trainable:
+class Trainable(Configured):
     r"""A positive coefficient that is trained: $w = \mathrm{softplus}(v)$.
 
     v moves with the networks, by the same optimizer. That is refused where descent
@@ -41,36 +43,19 @@ class Trainable:
         value: w before the first step, above 0.
 
     Raises:
-        ValueError: if `value` is no number above 0.
+        TypeError: if `value` is no number.
+        ValueError: if it is not above 0.
     """
 
     value: float = 1.0
 
-    is_trained = True
-
-    def __post_init__(self) -> None:
-        """Check the value."""
-        number = self.value
-        right = isinstance(number, int | float) and not isinstance(number, bool)
-        if not right or not math.isfinite(number) or number <= 0:
-            raise ValueError(
-                f"`value` of Trainable must be a number above 0; found {number!r}."
-            )
-        object.__setattr__(self, "value", float(number))
+    rules: ClassVar[Rules] = {"value": POSITIVE}
+    is_trained: ClassVar[bool] = True
 
     @property
     def raw(self) -> float:
         """The trained number v, of which softplus is the value."""
         return raw_of(self.value)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes an equal coefficient."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make a coefficient from its configuration."""
-        return cls(**config)
 
 
 def raw_of(value: float) -> float:

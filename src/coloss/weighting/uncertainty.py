@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
-from coloss.weighting.base import State, Tensor, Weighting, is_number, require
+from coloss.checking import FINITE, Rules
+from coloss.weighting.base import State, Tensor, Weighting
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,9 @@ class Uncertainty(Weighting):
 
     start: float = 0.0
 
+    rules: ClassVar[Rules] = {"start": FINITE}
     positive: ClassVar[bool] = True
     trained: ClassVar[tuple[str, ...]] = ("log_variance",)
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        require(is_number(self.start), "`start` of Uncertainty", "a number", self.start)
 
     def init(self, k: int, kinds: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return s, and the factor f of each summand."""

@@ -13,8 +13,8 @@ from coloss.cli.config.members import Member
 from coloss.cli.config.problems import Problem
 from coloss.cli.config.root import Config
 from coloss.cli.config.training import Arm
+from coloss.names import nearest
 from coloss.objective import Objective, ObjectiveError
-from coloss.objective.errors import nearest
 from coloss.objective.expression import Port, check_identifier
 from coloss.objective.functions import FUNCTIONS
 

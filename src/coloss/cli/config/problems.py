@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coloss.cli.config.lines import Path, line_of
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 
 _QUOTED = re.compile(r"'([^']*)'")
 _MESSAGES = {

@@ -15,7 +15,7 @@ from coloss.cli.runs.settle import columns_by_file
 from coloss.data import align
 from coloss.data.readers import DataError, Features, column_as_text, read_table
 from coloss.data.readers.errors import some
-from coloss.objective.errors import counted
+from coloss.names import counted
 
 _ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}$")
 """Of a file's name; numbers behind a dot tell ids apart."""

@@ -14,7 +14,7 @@ from coloss.data.label_encoding import class_codes, numbers
 from coloss.data.readers import DataError, column_as_text, ids_of, read_table
 from coloss.data.readers.errors import some
 from coloss.data.splitting import ALIASES, PARTS
-from coloss.objective.errors import counted
+from coloss.names import counted
 
 
 @dataclass(frozen=True)

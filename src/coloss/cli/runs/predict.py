@@ -15,7 +15,7 @@ from coloss.cli.runs.rows import member_features
 from coloss.data import align
 from coloss.data.filling import filled
 from coloss.data.readers import DataError, Features
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 from coloss.report.run_folder import RunFolder
 
 

@@ -57,7 +57,7 @@ def load_member(run: RunFolder, config: Config, name: str) -> Any:
     Raises:
         CliError: if there is no such member, or no file.
     """
-    from coloss.objective.errors import nearest
+    from coloss.names import nearest
 
     if name not in config.members:
         raise CliError(

@@ -88,7 +88,7 @@ def prepare(config: Config, folder: Path, output: Output) -> Session:
 
 def check_monitor(config: Config, joint: JointModel) -> None:
     """Refuse a `training.monitor` that the history will not have."""
-    from coloss.objective.errors import nearest
+    from coloss.names import nearest
 
     settings = joint.compiled_settings
     known = ["loss", *settings.loss_tracker.entries]

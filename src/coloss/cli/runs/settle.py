@@ -12,7 +12,7 @@ from coloss.cli.config import Config
 from coloss.cli.config.data import ROW, Fractions
 from coloss.data.readers import DataError, column_names
 from coloss.data.readers.errors import some
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 
 
 def settled(config: Config, folder: Path) -> Config:

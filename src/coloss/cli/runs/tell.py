@@ -8,7 +8,7 @@ from typing import Any
 from coloss.cli.config import Config
 from coloss.cli.output import Output
 from coloss.data.readers.errors import some
-from coloss.objective.errors import counted
+from coloss.names import counted
 
 STEPS_OF_A_RATE = {"sgd": 10.0, "adagrad": 10.0}
 """Learning rates from which on nothing is learned, where steps follow the gradient."""

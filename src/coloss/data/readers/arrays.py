@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from coloss.data.readers.errors import DataError
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 
 
 def read_arrays(

@@ -14,7 +14,7 @@ from coloss.data.readers.arrays import read_arrays
 from coloss.data.readers.errors import DataError, some
 from coloss.data.readers.ids import ids_in, ids_of, read_ids
 from coloss.data.readers.tables import read_table
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,7 +11,7 @@ import numpy as np
 from coloss.data.readers.arrays import load_array
 from coloss.data.readers.errors import DataError, some
 from coloss.data.readers.tables import TABLE_SUFFIXES, read_table
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa

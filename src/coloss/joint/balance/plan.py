@@ -14,15 +14,15 @@ from coloss.joint.balance.parameter_groups import ParameterGroup, groups_of, sha
 from coloss.joint.members import is_frozen
 from coloss.joint.supervision.member_loss import CLASSES, REGRESSION, MemberLoss
 from coloss.joint.values.term_schedule import OPTIONS
+from coloss.names import nearest
 from coloss.objective import Objective, reach
 from coloss.objective.derivative import linear
-from coloss.objective.errors import nearest
 from coloss.objective.expression import Expression
 from coloss.objective.intervals import range_of
 from coloss.objective.pointwise import ANY
 from coloss.objective.words import Range
-from coloss.weighting import methods
 from coloss.weighting.base import Summand
+from coloss.weighting.methods import METHODS
 from coloss.weighting.schedules import coefficient_range
 
 _SIGNED_LOSSES = ("CosineSimilarity", "Poisson")
@@ -272,10 +272,11 @@ def make_plan(
         ValueError: for what cannot work, with the reason.
         TypeError: for a method that is none.
     """
-    weighting = methods.resolve(request.weighting)
-    aggregator = None
-    if request.aggregator is not None:
-        aggregator = aggregation.get(request.aggregator)
+    weighting, aggregator = request.weighting, request.aggregator
+    if weighting is not None:
+        weighting = METHODS.resolve(weighting)
+    if aggregator is not None:
+        aggregator = aggregation.get(aggregator)
     if request.level is not None and aggregator is None:
         raise ValueError(
             f"`aggregation_level` is {request.level!r}, but there is no aggregator."

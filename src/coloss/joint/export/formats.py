@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from coloss.joint.optimizers import inner
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 
 ANY = "*"
 """The key of the default optimizer, and of the group that all members share."""

@@ -20,7 +20,7 @@ from coloss.joint.optimizers.joint_optimizer import (
     JointOptimizer,
     check_names,
 )
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 
 __all__ = ["ANY", "Extra", "JointOptimizer", "check_trainable", "resolve"]
 

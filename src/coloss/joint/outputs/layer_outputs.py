@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 
 Path = tuple[str, ...]
 

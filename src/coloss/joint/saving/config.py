@@ -16,7 +16,7 @@ import numpy as np
 from coloss import aggregation
 from coloss.joint.saving import shared_layers
 from coloss.objective import ObjectiveWarning
-from coloss.weighting import Trainable, methods, schedules
+from coloss.weighting import METHODS, Trainable, schedules
 
 _serialize = keras.saving.serialize_keras_object
 _deserialize = keras.saving.deserialize_keras_object
@@ -83,7 +83,7 @@ def compile_config(model: Any) -> dict[str, Any]:
     config["coefficients"] = saved
     plan = model.auxiliary.balance.plan
     if plan.weighting is not None:
-        config["weighting"] = methods.to_config(plan.weighting)
+        config["weighting"] = METHODS.to_config(plan.weighting)
     if plan.aggregator is not None:
         config["aggregator"] = aggregation.to_config(plan.aggregator)
     config["projectors"] = model.auxiliary.projectors.shapes()

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from coloss.objective.errors import nearest
+from coloss.names import nearest
 from coloss.weighting.schedules import value_at
 from coloss.weighting.trainable import Trainable
 

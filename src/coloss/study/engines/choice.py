@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from coloss.objective.errors import nearest
+from coloss.names import unknown
 from coloss.study.settings import Engine
 
 ENGINES = {
@@ -40,16 +40,11 @@ def choose(name: str, options: Mapping[str, Any]) -> Engine:
     if name == "auto":
         name = "jax" if backend == "jax" else "sequential"
     if name not in ENGINES:
-        raise ValueError(
-            f"`engine`: no engine {name!r}{nearest(str(name), ENGINES)} "
-            f"(engines: auto, {', '.join(ENGINES)})."
-        )
+        raise ValueError(f"`engine`: {unknown('engine', name, ('auto', *ENGINES))}.")
     for option in options:
         if option not in ENGINES[name]:
             raise ValueError(
-                f"engine {name!r} has no option {option!r}"
-                f"{nearest(option, ENGINES[name])} "
-                f"(options: {', '.join(ENGINES[name]) or 'none'})."
+                f"engine {name!r} has {unknown('option', option, ENGINES[name])}."
             )
     if name == "jax" and backend != "jax":
         raise ValueError(
