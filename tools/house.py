@@ -27,7 +27,8 @@ FLOORS: Floors = (
     ("joint",),
     ("transfer", "weighting", "aggregation", "data"),
     ("objective",),
-    ("_backend", "_version"),
+    ("registry",),
+    ("_backend", "_version", "names", "checking"),
 )
 """From the top: a room imports rooms below it, and those beside it never."""
 
