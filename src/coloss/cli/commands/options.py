@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from coloss.cli.errors import CliError, Exit
 
 TRACEBACK = "COLOSS_TRACEBACK"
 """Environment variable that shows where an error happened."""
+BACKEND = "KERAS_BACKEND"
+"""Environment variable of Keras."""
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON object a line, for machines.")
 ]
@@ -43,6 +46,7 @@ def answering(json: bool = False, quiet: bool = False) -> Iterator[Any]:
 
     output = Output(json, quiet)
     try:
+        _check_backend()
         yield output
     except CliError as error:
         output.error(error)
@@ -58,8 +62,26 @@ def answering(json: bool = False, quiet: bool = False) -> Iterator[Any]:
         )
         output.error(told)
         raise typer.Exit(Exit.FAILED) from None
-    except (typer.Exit, ModuleNotFoundError):
+    except ModuleNotFoundError as error:
+        backend = os.environ.get(BACKEND)
+        if error.name is None or error.name != backend:
+            raise
+        told = CliError(
+            f"{BACKEND} asks for {backend!r}, which is not installed.",
+            note=f'Install it: pip install "coloss[{backend}]"; or unset {BACKEND}.',
+        )
+        output.error(told)
+        raise typer.Exit(told.code) from None
+    except typer.Exit:
         raise
+    except OSError as error:
+        if error.filename is None or os.environ.get(TRACEBACK):
+            raise
+        told = CliError(
+            f"'{error.filename}' cannot be read or written: {error.strerror}."
+        )
+        output.error(told)
+        raise typer.Exit(told.code) from None
     except Exception as error:
         if os.environ.get(TRACEBACK):
             raise
@@ -69,6 +91,50 @@ def answering(json: bool = False, quiet: bool = False) -> Iterator[Any]:
         )
         output.error(told)
         raise typer.Exit(Exit.FAILED) from None
+
+
+def _check_backend() -> None:
+    """Refuse a backend that does not exist; whether it is installed is seen later."""
+    from coloss._backend import BACKENDS
+    from coloss.objective.errors import nearest
+
+    backend = os.environ.get(BACKEND)
+    if backend and backend not in BACKENDS:
+        raise CliError(
+            f"{BACKEND} is {backend!r}{nearest(backend, BACKENDS)} (backends: "
+            f"{', '.join(BACKENDS)})."
+        )
+
+
+def refusing_an_impossible_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made, before hours are spent on what it is for.
+
+    Raises:
+        CliError: if something else is in its place, or nothing may be written there.
+    """
+    # As an absolute path: a relative one has no parent in its own first part.
+    for parent in (folder, *folder.absolute().parents):
+        try:
+            there = parent.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise CliError(
+                f"the folder '{folder}' cannot be made: {error.strerror}."
+            ) from None
+        if not parent.is_dir():
+            what = "a link to nothing" if stat.S_ISLNK(there.st_mode) else "a file"
+            raise CliError(
+                f"the folder '{folder}' cannot be made: '{parent}' is {what}.",
+                note="Choose another folder: --output.",
+            )
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise CliError(
+                f"the folder '{folder}' cannot be made: nothing may be written to "
+                f"'{parent}'.",
+                note="Choose another folder: --output.",
+            )
+        return
 
 
 def refusing_to_overwrite(path: Path, force: bool) -> None:

@@ -14,6 +14,7 @@ from coloss.cli.commands.options import (
     Quiet,
     answering,
     examples,
+    refusing_an_impossible_folder,
 )
 
 HELP = (
@@ -55,6 +56,7 @@ def study(
             )
         settings = overridden(settings, study={"seeds": seeds, "epochs": epochs})
         folder = output or config.parent / f"{settings.output.folder}-study"
+        refusing_an_impossible_folder(folder)
         from coloss.cli.runs.study import run_study
 
         run_study(settings, config, folder, out, force, report)

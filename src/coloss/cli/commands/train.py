@@ -14,6 +14,7 @@ from coloss.cli.commands.options import (
     Quiet,
     answering,
     examples,
+    refusing_an_impossible_folder,
 )
 
 HELP = (
@@ -59,6 +60,7 @@ def train(
             output={"tensorboard": tensorboard or None, "mlflow": mlflow},
         )
         folder = output or config.parent / settings.output.folder
+        refusing_an_impossible_folder(folder)
         from coloss.cli.runs.train import run_training
 
         raise typer.Exit(run_training(settings, config, folder, out, force, report))
