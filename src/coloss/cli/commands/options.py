@@ -96,7 +96,7 @@ def answering(json: bool = False, quiet: bool = False) -> Iterator[Any]:
 def _check_backend() -> None:
     """Refuse a backend that does not exist; whether it is installed is seen later."""
     from coloss._backend import BACKENDS
-    from coloss.objective.errors import nearest
+    from coloss.names import nearest
 
     backend = os.environ.get(BACKEND)
     if backend and backend not in BACKENDS:
