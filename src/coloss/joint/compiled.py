@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from coloss.joint.checks.head_agreement import disagreements
 from coloss.joint.members import FUSED
 from coloss.joint.outputs.layer_outputs import Path, find_layer
 from coloss.joint.supervision.loss_tracker import LossTracker
@@ -126,6 +127,8 @@ def resolve_compiled(
             ObjectiveWarning,
             stacklevel=4,
         )
+    for sentence in disagreements(members, losses):
+        warnings.warn(sentence, ObjectiveWarning, stacklevel=4)
     fused = fused_loss(losses) if fuse is not None else None
     kinds = losses if fused is None else {**losses, FUSED: fused}
     found = []

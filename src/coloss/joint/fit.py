@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 
 from coloss.joint.checks.array_checks import CheckedArrays, check_arrays
+from coloss.joint.checks.data_warnings import warn_of_data
+from coloss.joint.checks.head_agreement import check_outputs
 from coloss.joint.epoch_callback import epoch_callbacks
 from coloss.joint.inputs.arrays import (
     TEXT,
@@ -21,7 +24,12 @@ from coloss.joint.inputs.missing_rows import Complete
 from coloss.joint.inputs.sample_batch import show_batch
 from coloss.joint.members import check_names
 from coloss.joint.optimizers import resolve as optimizers
+from coloss.joint.optimizers.learning_rates import (
+    check_learning_rates,
+    warn_of_learning_rates,
+)
 from coloss.joint.steps.non_finite import NonFiniteGuard
+from coloss.objective import ObjectiveWarning
 
 
 class FitMixin(keras.Model):
@@ -30,6 +38,9 @@ class FitMixin(keras.Model):
     _seen_shapes: tuple[str, Any] = ("", None)
     _traced_for = Complete()
     """Of the arrays that the train step is traced for."""
+
+    _outputs_checked_for: Any = None
+    """The compiled settings for which the members' outputs were looked at."""
 
     _takes_some = False
     """Whether `call` may be given the inputs of some members only."""
@@ -78,6 +89,8 @@ class FitMixin(keras.Model):
         """
         self._assert_compile_called("fit")
         self._check_trainable()
+        check_learning_rates(self.optimizer)
+        notes = warn_of_learning_rates(self.optimizer)
         # A data set may know that members have no missing row.
         complete: Complete = getattr(x, "complete", Complete())
         refuse_bare_array(x, self._member_names)
@@ -85,10 +98,17 @@ class FitMixin(keras.Model):
             arrays = self.check_arrays(x, y, sample_weight, class_weight)
             x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
             complete, class_weight = arrays.complete, None
+            notes += self._notes(arrays)
         self._check_validation(validation_split, validation_data)
         show_batch(callbacks, x, y, sample_weight)
         if isinstance(validation_data, tuple) and is_array_data(validation_data[0]):
-            validation_data = self._validation(*validation_data)
+            where = "validation data: "
+            x_after, y_after, weight_after, *_ = (*validation_data, None, None)
+            arrays = self.check_arrays(x_after, y_after, weight_after, where=where)
+            validation_data = (arrays.x, arrays.y, arrays.sample_weight)
+            notes += self._notes(arrays, where)
+        for note in notes:
+            warnings.warn(note, ObjectiveWarning, stacklevel=2)
         with self.expecting(complete):
             return super().fit(
                 x=x,
@@ -241,9 +261,9 @@ class FitMixin(keras.Model):
             TypeError: if `x` is no dict by member.
             ValueError: naming the member, what was found, and what was expected.
         """
-        settings = self.compiled_settings
-        return check_arrays(
-            dict(self.members),
+        settings, members = self.compiled_settings, dict(self.members)
+        arrays = check_arrays(
+            members,
             settings.losses,
             settings.needed,
             self._symbolic_outputs,
@@ -253,6 +273,33 @@ class FitMixin(keras.Model):
             class_weight,
             where,
         )
+        # Once for a `compile`: a few rows show what a head is.
+        if self._outputs_checked_for is not settings:
+            for note in check_outputs(members, settings.losses, arrays.x):
+                warnings.warn(note, ObjectiveWarning, stacklevel=3)
+            self._outputs_checked_for = settings
+        return arrays
+
+    def data_warnings(self, x: Any, y: Any = None, where: str = "") -> list[str]:
+        """Return what would train without a word and teach nothing.
+
+        Labels that are all unlabelled or of one class, inputs that are missing on
+        every row, learning rates out of all proportion. `fit` warns of the same.
+
+        Args:
+            x: inputs by member: arrays, frames, lists of rows.
+            y: labels: one array for all members, or by member.
+            where: prefix of the sentences on the data.
+
+        Raises:
+            ValueError: if arrays do not fit the members.
+        """
+        notes = self._notes(self.check_arrays(x, y, where=where), where)
+        return [*notes, *warn_of_learning_rates(self.optimizer)]
+
+    def _notes(self, arrays: CheckedArrays, where: str = "") -> list[str]:
+        settings = self.compiled_settings
+        return warn_of_data(settings.losses, settings.needed, arrays.x, arrays.y, where)
 
     @contextlib.contextmanager
     def expecting(self, complete: Complete) -> Iterator[None]:
@@ -298,12 +345,6 @@ class FitMixin(keras.Model):
                 f"{type(plan.weighting).__name__} weighs networks by their validation "
                 "losses: give `validation_data` or `validation_split`."
             )
-
-    def _validation(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        found = self.check_arrays(x, y, sample_weight, where="validation data: ")
-        if found.sample_weight is None:
-            return found.x, found.y
-        return found.x, found.y, found.sample_weight
 
     def _with_own(self, callbacks: Any) -> Any:
         own = [*epoch_callbacks(), NonFiniteGuard()]

@@ -28,3 +28,17 @@ def mask_of(value: Any) -> Tensor | None:
 def attach_mask(value: Any, mask: Tensor) -> None:
     """Attach a mask to a tensor, as a layer does to its output."""
     set_keras_mask(value, mask)
+
+
+def producer_of(tensor: Any) -> tuple[Any, list[Any]]:
+    """Return what made a symbolic tensor of a Functional model.
+
+    Args:
+        tensor: one of `model.outputs`, or an input of what made it.
+
+    Returns:
+        The layer or operation, and the symbolic tensors that it was called with.
+    """
+    history = tensor._keras_history
+    node = history.operation._inbound_nodes[history.node_index]
+    return history.operation, list(node.input_tensors)

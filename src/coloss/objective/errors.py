@@ -27,7 +27,11 @@ class ObjectiveError(ValueError):
 
 
 class ObjectiveWarning(UserWarning):
-    """The objective is well formed, and does what its author hardly wants."""
+    """What was asked for is well formed, and does what its author hardly wants.
+
+    Such as an objective that trains a member to fail, a last layer that is not what
+    the loss expects, or labels that are all of one class.
+    """
 
 
 def _pointer(text: str, column: int, width: int = 72) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from coloss.joint.outputs.head import SOFTMAX, find_head
 from coloss.joint.supervision.member_loss import (
     BINARY,
     CLASSES,
     CUSTOM,
     MemberLoss,
-    outputs_are_probabilities,
 )
 from coloss.objective.expression import Call
 
@@ -87,7 +87,7 @@ class Logits:
     ) -> bool:
         if loss is not None and loss.from_logits is not None:
             return loss.from_logits
-        if name in self.members and outputs_are_probabilities(self.members[name]):
+        if name in self.members and find_head(self.members[name]).kind == SOFTMAX:
             return False
         raise ValueError(
             f"`{term}`: it is not visible whether {name!r} returns logits or "

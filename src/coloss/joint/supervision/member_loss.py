@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 from keras import losses, ops
 
 from coloss.joint.members import check_names
@@ -169,18 +168,3 @@ def _of_instance(name: str, loss: losses.Loss) -> MemberLoss:
     if from_logits is None and kind in CLASSES:
         from_logits = False
     return MemberLoss(name, loss.call, kind, from_logits)
-
-
-def outputs_are_probabilities(member: keras.Model) -> bool | None:
-    """Return whether a network ends in a softmax; None where that is not visible."""
-    layer: Any = member
-    while isinstance(layer, keras.Model) and getattr(layer, "layers", None):
-        if not isinstance(layer, keras.Sequential) and not hasattr(layer, "outputs"):
-            return None
-        layer = layer.layers[-1]
-    activation = getattr(layer, "activation", None)
-    if isinstance(layer, keras.layers.Softmax):
-        return True
-    if activation is None:
-        return None
-    return activation is keras.activations.softmax
