@@ -291,7 +291,7 @@ def test_idle(text: str, idle: list[str]) -> None:
 def test_a_coefficient_at_0_does_not_make_a_member_idle() -> None:
     found = of("acoustic + w2*visual", coefficients={"w2": 0.0})
     assert "visual" not in found.idle
-    said = "visual: not trained while the coefficients are as they are (c = w2 = 0.0)"
+    said = "visual: gradient 0 while the coefficients are as they are (c = w2 = 0.0)"
     assert said in lines(found)
 
 

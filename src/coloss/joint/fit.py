@@ -328,8 +328,11 @@ class FitMixin(keras.Model):
                 dtype = "string"
             else:
                 dtype = keras.backend.standardize_dtype(leaf.dtype)
-            return keras.KerasTensor((None, *leaf.shape[1:]), dtype)
+            return keras.KerasTensor((batch, *leaf.shape[1:]), dtype)
 
+        # A network with a state is made for batches of one size.
+        inputs = [i for m in self.members.values() for i in getattr(m, "inputs", ())]
+        batch = next((i.shape[0] for i in inputs if i.shape[0] is not None), None)
         symbols = keras.tree.map_structure(symbol, dict(x))
         key = str([(leaf.shape, leaf.dtype) for leaf in keras.tree.flatten(symbols)])
         # A symbolic pass takes as long as many steps; shapes seldom change.

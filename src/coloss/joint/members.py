@@ -23,7 +23,8 @@ def check_members(members: Any, fused: bool) -> dict[str, keras.Model]:
 
     Raises:
         TypeError: if `members` is no mapping, or a member is no `keras.Model`.
-        ValueError: for no member, or a name that cannot stand in an objective.
+        ValueError: for no member, a name that cannot stand in an objective, or a
+            member with several outputs.
     """
     if not isinstance(members, Mapping):
         raise TypeError(
@@ -49,7 +50,32 @@ def check_members(members: Any, fused: bool) -> dict[str, keras.Model]:
                 f"member {name!r} must be a keras.Model; found "
                 f"{type(member).__name__}. Wrap a layer as keras.Sequential([layer])."
             )
+        # Where it is visible; of subclassed networks at their first call.
+        if len(getattr(member, "outputs", None) or ()) > 1:
+            check_one_output(name, getattr(member, "output", member.outputs))
     return dict(members)
+
+
+def check_one_output(name: str, output: Any) -> None:
+    """Refuse a member whose output is not one tensor.
+
+    Args:
+        name: the member.
+        output: what it returns, symbolic or not.
+
+    Raises:
+        ValueError: for a list or a dict, with the way to one of its tensors.
+    """
+    if not isinstance(output, Mapping | list | tuple):
+        return
+    keys = [repr(key) for key in output] if isinstance(output, Mapping) else []
+    what = f"a dict ({', '.join(keys)})" if keys else f"{len(output)} in a list"
+    raise ValueError(
+        f"member {name!r} has several outputs, {what}; a member has one tensor. Make a "
+        f"network of the one that is meant: keras.Model(network.inputs, "
+        f"network.output[{keys[0] if keys else 0}]); a subclassed one returns it from "
+        "`call`."
+    )
 
 
 def check_names(given: Any, valid: Any, what: str, complete: bool = False) -> None:

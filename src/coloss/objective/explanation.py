@@ -13,6 +13,7 @@ _MOST = {
     "learning": 5,
     "bound": 3,
     "warnings": 6,
+    "rows": 8,
     "flow": 5,
     "cosines": 3,
 }
@@ -61,6 +62,9 @@ class Explanation:
         suggestion: a corrected objective; None when no member is trained to fail.
         flow: by term and member, the norm of the term's gradient on one batch.
         cosines: (member, term, term, cosine of their gradients) on one batch.
+        rows: by member, how many rows and labels of one batch count, and why others do
+            not: "rows", "labeled", "unlabeled", "missing" (no input), "positions",
+            "ignored".
     """
 
     objective: str
@@ -77,13 +81,32 @@ class Explanation:
     suggestion: str | None = None
     flow: dict[str, dict[str, float]] | None = None
     cosines: list[tuple[str, str, str, float]] | None = None
+    rows: dict[str, dict[str, int]] | None = None
+
+    @property
+    def unmoved(self) -> list[str]:
+        """Members whose gradient is 0, only because of the coefficients' values."""
+        return [member for member in self.values if self._is_unmoved(member)]
+
+    def _is_unmoved(self, member: str) -> bool:
+        if member in self.frozen or member in self.idle:
+            return False
+        if self.ranges[member] != (0.0, 0.0):
+            return False
+        taught = [edge for edge in self.edges if edge.learner == member]
+        taught += [
+            edge for edge in self.edges if edge.source == member and not edge.detached
+        ]
+        if any(edge.weight_value for edge in taught):
+            return False
+        return bool(taught) or self.coefficients[member] not in (None, "0")
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-safe values; a number that is none is None."""
         return {key: _json_safe(value) for key, value in asdict(self).items()}
 
     def __str__(self) -> str:
-        """Return plain text of at most 40 lines."""
+        """Return plain text of at most 50 lines."""
         lines = [f"objective: {_shorten(self.objective, 200)}"]
         for title, entries in self._sections():
             lines += [title, *(f"  {entry}" for entry in entries)]
@@ -102,6 +125,7 @@ class Explanation:
             ("who learns from whom", self._cut("learning", self._learning())),
             ("lower bound", self._cut("bound", self._falling())),
             ("note", self._cut("warnings", self.warnings)),
+            ("rows of one batch", self._cut("rows", self._rows())),
             ("gradient norms on one batch", self._cut("flow", self._flow())),
             ("terms at odds on one batch", self._cut("cosines", self._cosines())),
             ("try instead", [self.suggestion] if self.suggestion else []),
@@ -139,10 +163,12 @@ class Explanation:
             return f"trained UP, to fail {factor}"
         if high > 0:
             return f"trained down {factor}"
+        if self._is_unmoved(member):
+            if self.coefficients[member] == "0":
+                factor = "(all terms that reach it have weight 0)"
+            return f"gradient 0 while the coefficients are as they are {factor}"
         if any(edge.learner == member for edge in self.edges):
             return "no own loss here; moved by transfer terms only"
-        if self.coefficients[member] not in (None, "0"):
-            return f"not trained while the coefficients are as they are {factor}"
         teaches = any(edge.source == member for edge in self.edges)
         return f"not trained; {'only teaches' if teaches else 'only read'}"
 
@@ -186,6 +212,18 @@ class Explanation:
             f"{term}: " + ", ".join(f"{name} {norm:.3g}" for name, norm in row.items())
             for term, row in (self.flow or {}).items()
         ]
+
+    def _rows(self) -> list[str]:
+        lines = []
+        for member, counts in (self.rows or {}).items():
+            line = (
+                f"{member}: {counts['rows']} rows, {counts['labeled']} labelled, "
+                f"{counts['unlabeled']} unlabelled, {counts['missing']} without input"
+            )
+            if counts["positions"] != counts["rows"]:
+                line += f"; {counts['ignored']} of {counts['positions']} labels ignored"
+            lines.append(line)
+        return lines
 
     def _cosines(self) -> list[str]:
         against = [entry for entry in self.cosines or [] if entry[3] < 0]

@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from coloss.joint.checks.head_agreement import disagreements
+from coloss.joint.checks.label_counts import count_labels
 from coloss.joint.explain.term_gradients import summand_gradients
+from coloss.joint.inputs.arrays import to_numpy
 from coloss.joint.inputs.per_member import spell_out
 from coloss.joint.members import is_frozen
+from coloss.joint.optimizers.zero_gradient import keeps_moving
+from coloss.joint.outputs.forward import run_members
 from coloss.joint.supervision.member_loss import CLASSES, MARGIN, REGRESSION
 from coloss.objective import Objective, ObjectiveError, ObjectiveWarning
+from coloss.objective.explanation import Explanation
 
 if TYPE_CHECKING:
     from coloss.joint.compiled import CompiledSettings
@@ -41,20 +47,44 @@ def explain_model(
     )
     plan = model.auxiliary.balance.plan
     if not plan.is_plain:
-        notes = [*plan.notes(), *explanation.warnings]
-        explanation = dataclasses.replace(explanation, warnings=notes)
+        explanation = _noted(explanation, plan.notes())
+    still = {name: keeps_moving(model.optimizer, name) for name in explanation.unmoved}
+    explanation = _noted(explanation, [note for note in still.values() if note])
     if x is None:
         return explanation
     arrays = model.check_arrays(x, y, sample_weight)
     flow, cosines = gradient_flow(model, arrays.x, arrays.y, arrays.sample_weight)
-    return dataclasses.replace(explanation, flow=flow, cosines=cosines)
+    rows = _row_counts(model, arrays.x, arrays.y)
+    return dataclasses.replace(explanation, flow=flow, cosines=cosines, rows=rows)
+
+
+def _noted(explanation: Explanation, notes: list[str]) -> Explanation:
+    notes = [*notes, *explanation.warnings]
+    return dataclasses.replace(explanation, warnings=notes)
+
+
+def _row_counts(model: JointModel, x: Any, y: Any) -> dict[str, dict[str, int]]:
+    """Return how many rows and labels of one batch count, by member with a loss."""
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
+    masks = run_members(model.members, tensors, False, {}).masks
+    found = {}
+    for name, loss in model.compiled_settings.losses.items():
+        labels = y.get(name) if isinstance(y, Mapping) else y
+        if labels is None:
+            continue
+        mask = masks[name]
+        counts = count_labels(
+            loss, labels, x[name], None if mask is None else to_numpy(mask)
+        )
+        found[name] = {**dataclasses.asdict(counts), "unlabeled": counts.unlabeled}
+    return found
 
 
 def explain_form(
     settings: CompiledSettings,
     members: Mapping[str, keras.Model],
     coefficients: Mapping[str, float],
-) -> Any:
+) -> Explanation:
     """Return the explanation of an objective from its form and its losses.
 
     Args:
@@ -63,7 +93,7 @@ def explain_form(
         coefficients: their values.
     """
     losses = settings.losses
-    return settings.objective.explain(
+    explanation = settings.objective.explain(
         members=tuple(members),
         coefficients=dict(coefficients),
         bounds={
@@ -76,6 +106,7 @@ def explain_form(
             name for name, loss in losses.items() if loss.kind in (REGRESSION, MARGIN)
         ),
     )
+    return _noted(explanation, disagreements(members, losses))
 
 
 def report_ascent(found: Any, objective: Objective, on_ascent: str) -> None:

@@ -11,7 +11,7 @@ from keras import ops
 
 from coloss.joint.inputs.missing_rows import clean
 from coloss.joint.keras_internals import mask_of
-from coloss.joint.members import is_frozen
+from coloss.joint.members import check_one_output, is_frozen
 from coloss.joint.outputs.layer_outputs import Path, recording
 
 Tensor = Any
@@ -65,7 +65,9 @@ def run_members(
         if not member.built:
             _build(member, cleaned)
         with recording(name, member, tapped.get(name, ())) as outputs:
-            forward.outputs[name] = _call(member, cleaned, mode)
+            output = _call(member, cleaned, mode)
+        check_one_output(name, output)
+        forward.outputs[name] = output
         forward.present[name] = present
         forward.masks[name] = mask_of(forward.outputs[name])
         for path, output in outputs.items():
