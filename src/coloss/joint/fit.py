@@ -331,7 +331,8 @@ class FitMixin(keras.Model):
             return keras.KerasTensor((batch, *leaf.shape[1:]), dtype)
 
         # A network with a state is made for batches of one size.
-        inputs = [i for m in self.members.values() for i in getattr(m, "inputs", ())]
+        networks = self.members.values()
+        inputs = [i for m in networks for i in getattr(m, "inputs", None) or ()]
         batch = next((i.shape[0] for i in inputs if i.shape[0] is not None), None)
         symbols = keras.tree.map_structure(symbol, dict(x))
         key = str([(leaf.shape, leaf.dtype) for leaf in keras.tree.flatten(symbols)])

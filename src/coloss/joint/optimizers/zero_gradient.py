@@ -34,5 +34,6 @@ def keeps_moving(optimizer: Any, member: str) -> str | None:
     return (
         f"{member!r} has gradient 0 while the coefficients are as they are, and "
         f"{type(optimizer).__name__} moves it all the same, by {' and '.join(ways)}. "
-        f"To keep it as it is, set joint[{member!r}].trainable = False and compile again."
+        f"To keep it as it is, freeze it (joint[{member!r}].trainable = False) and "
+        "compile again."
     )
