@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from coloss.data.readers import DataError, choose_columns, features_of
+from coloss.data.readers import DataError, LeftOut, choose_columns, features_of
 from coloss.data.readers.features import check_finite
 
 LARGEST = 512 * 2**20
@@ -24,7 +24,7 @@ class RowGroups:
 
     Attributes:
         names: columns, by member.
-        left_out: columns of text among them, by member.
+        left_out: columns that nobody meant as features, by member.
 
     Raises:
         DataError: if the file cannot be read, or a row group is too large.
@@ -57,7 +57,7 @@ class RowGroups:
         schema = self._file.schema_arrow
         kept = [name for name in schema.names if name not in reserved]
         self.columns: dict[str, list[str]] = {}
-        self.left_out: dict[str, list[str]] = {}
+        self.left_out: dict[str, list[LeftOut]] = {}
         for name, patterns in columns.items():
             chosen, text = choose_columns(schema, kept, patterns, path)
             self.columns[name], self.left_out[name] = chosen, text

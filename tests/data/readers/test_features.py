@@ -63,7 +63,8 @@ def test_every_format(tmp_path, kind):
     assert found.values.dtype == np.float32
     np.testing.assert_array_equal(found.values, VALUES)
     if not kind.startswith("np"):
-        assert found.names == ["F0", "jitter"] and found.left_out == ["text"]
+        assert found.names == ["F0", "jitter"]
+        assert [column.name for column in found.left_out] == ["text"]
 
 
 def test_opensmile_csv_and_wide_lines(tmp_path):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,18 @@ import numpy as np
 from coloss.data.readers.arrays import read_arrays
 from coloss.data.readers.errors import DataError, some
 from coloss.data.readers.ids import ids_in, ids_of, read_ids
+from coloss.data.readers.left_out import (
+    CATEGORICAL,
+    COUNTS,
+    EMPTY,
+    TEXT,
+    LeftOut,
+    counts_rows,
+    index_columns,
+    mark_of,
+    told_left_out,
+)
+from coloss.data.readers.lists import depth_of, item_of, values_of
 from coloss.data.readers.tables import read_table
 from coloss.names import nearest
 
@@ -28,13 +41,32 @@ class Features:
         ids: of the rows; None where the file has none.
         values: (rows, ...), float32; NaN where there is no value.
         names: of the columns; empty for arrays.
-        left_out: columns of text that nobody asked for.
+        left_out: columns that nobody meant as features, with the reasons.
     """
 
     ids: list[str] | None
     values: np.ndarray
     names: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def without(self, columns: Collection[str], reason: str) -> Features:
+        """Return the same without some columns, which `left_out` tells then.
+
+        Args:
+            columns: names; those that are not there are passed over.
+            reason: why, as the rest of a sentence about a column.
+        """
+        gone = set(columns)
+        kept = [place for place, name in enumerate(self.names) if name not in gone]
+        if len(kept) == len(self.names):
+            return self
+        told = [LeftOut(name, reason) for name in self.names if name in gone]
+        return Features(
+            self.ids,
+            self.values[:, kept],
+            [self.names[place] for place in kept],
+            [*self.left_out, *told],
+        )
 
 
 def read_features(
@@ -45,6 +77,8 @@ def read_features(
     reserved: Collection[str] = (),
     ids: Path | None = None,
     array: str | None = None,
+    header: bool | None = None,
+    meant: Collection[str] = (),
 ) -> Features:
     """Return the features in a file.
 
@@ -52,10 +86,15 @@ def read_features(
         path: a table, an NPY or an NPZ file.
         id: column (or array of an NPZ file) of the ids; None: rows have none.
         columns: names or patterns of a table's features, `!` in front leaves out;
-            None: all columns with numbers.
+            None: all columns with numbers that are no index, row number or class. A
+            column that is named in full is meant, whatever it seems to be.
         reserved: columns that are no features, such as the label.
         ids: file of the ids, for an NPY file.
         array: name of the features in an NPZ file.
+        header: whether the first line of a CSV file names its columns; None: it does,
+            and an error asks where it seems not to.
+        meant: columns that are features whatever they seem to be, if they are there;
+            those that a network was trained on.
 
     Raises:
         DataError: if the file, a column or a value cannot be used.
@@ -66,7 +105,7 @@ def read_features(
             raise DataError("is an array, which has no `columns`", path)
         values, found = read_arrays(path, array, id)
         known = None if found is None else ids_in(found, path)
-        known = known if ids is None else read_ids(ids, id)
+        known = known if ids is None else read_ids(ids, id, header)
         if id is not None and known is None:
             raise DataError(
                 f"has no ids to join by {id!r}. Name a file of them: `ids`", path
@@ -76,8 +115,8 @@ def read_features(
         for name, value in (("ids", ids), ("array", array)):
             if value is not None:
                 raise DataError(f"is a table; `{name}` is for NPY and NPZ", path)
-        table = read_table(path, () if id is None else (id,))
-        features = features_of(table, path, id, columns, reserved)
+        table = read_table(path, () if id is None else (id,), header=header)
+        features = features_of(table, path, id, columns, reserved, meant)
     check_finite(features, path)
     if features.ids is not None and len(features.ids) != len(features.values):
         raise DataError(
@@ -92,106 +131,177 @@ def features_of(
     id: str | None,
     columns: Sequence[str] | None,
     reserved: Collection[str] = (),
+    meant: Collection[str] = (),
 ) -> Features:
     """Return one network's columns of a table, as `read_features` does."""
     known = None if id is None else ids_of(table, id, path)
-    kept = [name for name in table.column_names if name not in (id, *reserved)]
-    chosen, left_out = choose_columns(table.schema, kept, columns, path)
-    parts = [_numbers(table[name], name, path) for name in chosen]
-    width = sum(part.shape[1] for part in parts)
-    values = np.empty((table.num_rows, width), "float32")
-    start = 0
-    for part in parts:
-        values[:, start : start + part.shape[1]] = part
-        start += part.shape[1]
-    names = [
-        n if part.shape[1] == 1 else f"{n}[{place}]"
-        for n, part in zip(chosen, parts, strict=True)
-        for place in range(part.shape[1])
-    ]
-    return Features(known, values, names, left_out)
+    apart = {id, *reserved}
+    kept = [name for name in table.column_names if name not in apart]
+    chosen, left_out = choose_columns(table.schema, kept, columns, path, meant)
+    _check_depth(table.schema, chosen, path)
+    named = {*(columns or ()), *meant}
+    parts: dict[str, np.ndarray] = {}
+    for name in chosen:
+        values = _numbers(table[name], name, path)
+        reason = None if name in named else reason_in(name, values)
+        if reason is None:
+            parts[name] = values
+        else:
+            left_out.append(LeftOut(name, reason))
+    if not parts:
+        raise _no_features(left_out, path)
+    return Features(known, *_side_by_side(parts, table.num_rows), left_out)
 
 
 def choose_columns(
-    schema: pa.Schema, kept: list[str], patterns: Sequence[str] | None, path: Path
-) -> tuple[list[str], list[str]]:
-    """Return the columns of features, and those of text that are left out.
+    schema: pa.Schema,
+    kept: list[str],
+    patterns: Sequence[str] | None,
+    path: Path,
+    meant: Collection[str] = (),
+) -> tuple[list[str], list[LeftOut]]:
+    """Return the columns of features, and those that are left out.
 
     Args:
         schema: of the table.
         kept: columns that may be features.
         patterns: names or patterns, `!` in front leaves out; None: all.
         path: for messages.
+        meant: columns that are features whatever they seem to be.
 
     Raises:
         DataError: if a pattern fits no column, or no column is left.
     """
     chosen = kept if patterns is None else _matching(kept, patterns, path)
-    numeric = [name for name in chosen if _is_numeric(schema.field(name).type)]
-    text = [name for name in chosen if name not in set(numeric)]
-    named = [name for name in text if name in (patterns or ())]
-    if named:
-        raise DataError(
-            f"column {named[0]!r} holds {schema.field(named[0]).type}, no numbers", path
-        )
+    named, indices = set(patterns or ()), index_columns(schema)
+    numeric: list[str] = []
+    left_out: list[LeftOut] = []
+    for name in chosen:
+        field = schema.field(name)
+        reason = _reason_of(field, indices)
+        if not is_numeric(field.type) and name in named:
+            told = ""
+            if reason is not None and reason.example:
+                told = f" ({reason.reason}: {reason.example})"
+            raise DataError(
+                f"column {name!r} holds {field.type}, no numbers{told}", path
+            )
+        by_name = name in named or (name in meant and is_numeric(field.type))
+        if reason is None or by_name:
+            numeric.append(name)
+        else:
+            left_out.append(reason)
     if not numeric:
-        raise DataError(
-            f"has no column of numbers among its features ({some(chosen)})", path
-        )
-    return numeric, text
+        raise _no_features(left_out, path)
+    return numeric, left_out
+
+
+def reason_in(name: str, values: np.ndarray) -> str | None:
+    """Return why a column's values say that it is no feature; None: it is one.
+
+    Args:
+        name: of the column.
+        values: (rows, width).
+    """
+    if counts_rows(name, values):
+        return COUNTS
+    return EMPTY if np.isnan(values).all() else None
+
+
+def _reason_of(field: Any, indices: Mapping[str, str]) -> LeftOut | None:
+    """Return why a column's name, type or mark say that it is no feature."""
+    from pyarrow import types
+
+    if field.name in indices:
+        return LeftOut(field.name, indices[field.name])
+    mark = mark_of(field)
+    if mark is not None or is_numeric(field.type):
+        return mark
+    if types.is_dictionary(field.type):
+        return LeftOut(field.name, CATEGORICAL)
+    text = types.is_string(field.type) or types.is_large_string(field.type)
+    return LeftOut(field.name, TEXT if text else f"holds {field.type}, no numbers")
+
+
+def _no_features(left_out: list[LeftOut], path: Path) -> DataError:
+    names = some([column.name for column in left_out])
+    told = "".join(f"; {sentence}" for sentence in told_left_out(left_out))
+    return DataError(
+        f"has no column of numbers among its features ({names}){told}", path
+    )
 
 
 def _matching(kept: list[str], patterns: Sequence[str], path: Path) -> list[str]:
     positive = [p for p in patterns if not p.startswith("!")] or ["*"]
     negative = [p[1:] for p in patterns if p.startswith("!")]
-    for pattern in (*positive, *negative):
-        if pattern not in kept and not fnmatch.filter(kept, pattern):
+    fitting = {p: _fitting(p, kept) for p in (*positive, *negative)}
+    wanted = {name for p in positive for name in fitting[p]}
+    barred = {name for p in negative for name in fitting[p]}
+    exact = set(kept)
+    for pattern, names in fitting.items():
+        if not names and pattern not in exact:
             raise DataError(
                 f"has no column that fits {pattern!r}{nearest(pattern, kept)}", path
             )
-
-    def fits(name: str, among: list[str]) -> bool:
-        return any(name == p or fnmatch.fnmatchcase(name, p) for p in among)
-
-    return [n for n in kept if fits(n, positive) and not fits(n, negative)]
+    return [n for n in kept if n in wanted and n not in barred]
 
 
-def _is_numeric(kind: Any) -> bool:
+def _fitting(pattern: str, kept: list[str]) -> list[str]:
+    """Return the columns that a name or a pattern means."""
+    if not any(sign in pattern for sign in "*?["):
+        return [pattern] if pattern in kept else []
+    fits = re.compile(fnmatch.translate(pattern)).match
+    return [name for name in kept if name == pattern or fits(name)]
+
+
+def is_numeric(kind: Any) -> bool:
+    """Return whether a type of pyarrow is of numbers, or of lists of them."""
     from pyarrow import types
 
-    if types.is_list(kind) or types.is_fixed_size_list(kind):
-        return _is_numeric(kind.value_type)
-    if types.is_null(kind):  # A column without any value may be of numbers.
-        return True
-    return types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)
+    kind = item_of(kind)
+    return (
+        types.is_floating(kind)
+        or types.is_integer(kind)
+        or types.is_boolean(kind)
+        or types.is_decimal(kind)
+        or types.is_null(kind)  # A column without any value may be of numbers.
+    )
+
+
+def _check_depth(schema: pa.Schema, chosen: list[str], path: Path) -> None:
+    """Refuse lists of lists beside other columns: they have no common shape."""
+    deep = [name for name in chosen if depth_of(schema.field(name).type) > 1]
+    if deep and len(chosen) > 1:
+        other = next(name for name in chosen if name != deep[0])
+        raise DataError(
+            f"column {deep[0]!r} holds lists of lists, and cannot stand beside "
+            f"{other!r}; choose one: columns = [{deep[0]!r}]",
+            path,
+        )
 
 
 def _numbers(column: Any, name: str, path: Path) -> np.ndarray:
-    """Return a column as (rows, width); width is more than 1 for lists."""
-    from pyarrow import types
-
-    kind = column.type
-    if types.is_list(kind) or types.is_fixed_size_list(kind):
-        return _lists(column, name, path)
-    if not types.is_floating(kind) and not types.is_integer(kind):
-        column = column.cast("float64")
-    array = column.to_numpy()  # Nulls of numbers are NaN there.
+    """Return a column as (rows, width), or (rows, a, b) for lists of lists."""
+    array = column.combine_chunks()
     with np.errstate(over="ignore"):
-        return array.astype("float32")[:, None]
+        values = values_of(array, name, path).astype("float32")
+    return values[:, None] if values.ndim == 1 else values
 
 
-def _lists(column: Any, name: str, path: Path) -> np.ndarray:
-    rows = column.to_pylist()
-    lengths = {len(row) for row in rows if row is not None}
-    if len(lengths) != 1:
-        raise DataError(
-            f"column {name!r} has lists of {len(lengths)} different lengths; expected "
-            "one",
-            path,
-        )
-    (width,) = lengths
-    empty = [np.nan] * width
-    return np.array([empty if row is None else row for row in rows], "float32")
+def _side_by_side(
+    parts: dict[str, np.ndarray], rows: int
+) -> tuple[np.ndarray, list[str]]:
+    """Return columns as one array, and the names of its features."""
+    if any(part.ndim > 2 for part in parts.values()):
+        (values,) = parts.values()
+        return values, []
+    values = np.empty((rows, sum(part.shape[1] for part in parts.values())), "float32")
+    names: list[str] = []
+    for name, part in parts.items():
+        width = part.shape[1]
+        values[:, len(names) : len(names) + width] = part
+        names += [name] if width == 1 else [f"{name}[{n}]" for n in range(width)]
+    return values, names
 
 
 def check_finite(features: Features, path: Path) -> None:

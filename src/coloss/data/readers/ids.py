@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coloss.data.readers.arrays import load_array
+from coloss.data.readers.columnar import no_column
 from coloss.data.readers.errors import DataError, some
 from coloss.data.readers.tables import TABLE_SUFFIXES, read_table
-from coloss.names import nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,16 +33,17 @@ def column_as_text(table: pa.Table, name: str, path: Path) -> list[str | None]:
         DataError: if there is no such column.
     """
     if name not in table.column_names:
-        raise DataError(
-            f"has no column {name!r}{nearest(name, table.column_names)} "
-            f"(columns: {some(table.column_names, 6)})",
-            path,
-        )
+        raise no_column(name, table.column_names, path)
     return [as_id(value) for value in table[name].to_pylist()]
 
 
-def read_ids(path: Path, id: str | None) -> list[str]:
+def read_ids(path: Path, id: str | None, header: bool | None = None) -> list[str]:
     """Return the ids in a file: NPY, one a line, or a table's column.
+
+    Args:
+        path: the file.
+        id: the table's column.
+        header: of a table, as for `read_table`.
 
     Raises:
         DataError: if the file cannot be read, or an id is empty or occurs twice.
@@ -56,7 +57,7 @@ def read_ids(path: Path, id: str | None) -> list[str]:
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror}", path) from None
     elif suffix in TABLE_SUFFIXES and id is not None:
-        return ids_of(read_table(path, (id,)), id, path)
+        return ids_of(read_table(path, (id,), header=header), id, path)
     else:
         raise DataError("is no file of ids: expected .npy, .txt or a table", path)
     return checked_ids(found, path)
@@ -68,15 +69,20 @@ def ids_in(array: np.ndarray, path: Path) -> list[str]:
 
 
 def as_id(value: Any) -> str | None:
-    """Return a value as the text that it is joined by; None where there is none."""
+    """Return a value as text, such as an id or a label; None where there is none.
+
+    Nothing but an empty cell and `?` is none: a class may be called NA.
+    """
     if value is None or value != value:
         return None
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # Whole numbers become 1.0 where a column has gaps.
     text = str(value).strip()
     if len(text) > 1 and text[0] == text[-1] == "'":
         text = text[1:-1]  # openSMILE writes names in single quotes.
-    return text or None
+    return None if text in ("", "?") else text
 
 
 def checked_ids(found: list[str | None], path: Path) -> list[str]:

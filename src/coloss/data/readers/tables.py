@@ -5,95 +5,116 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
+from coloss.data.readers.arff import arff_names, read_arff
+from coloss.data.readers.columnar import (
+    ARROW_SUFFIXES,
+    PARQUET_SUFFIXES,
+    parquet_names,
+    read_columnar,
+)
+from coloss.data.readers.delimited import (
+    delimited_names,
+    looks_like_data,
+    read_delimited,
+)
 from coloss.data.readers.errors import DataError, some
+from coloss.data.readers.files import is_arff
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".arff")
-COLUMN_SUFFIXES = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
-TABLE_SUFFIXES = (*TEXT_SUFFIXES, *COLUMN_SUFFIXES)
-MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None"]
-"""What stands for no value in a text file."""
-_BLOCK = 1 << 25
-"""Bytes that are parsed at once: more than the longest line."""
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, *PARQUET_SUFFIXES, *ARROW_SUFFIXES)
 
 
 def read_table(
-    path: Path, as_text: Collection[str] = (), only: Collection[str] | None = None
+    path: Path,
+    as_text: Collection[str] = (),
+    only: Collection[str] | None = None,
+    header: bool | None = None,
 ) -> pa.Table:
     """Return the columns of a file.
 
+    A column that its reader knows to be no feature says so in its field: see
+    `coloss.data.readers.left_out`.
+
     Args:
-        path: with one of `TABLE_SUFFIXES`.
-        as_text: columns of a text file that stay text, such as ids: "007" is not 7.
+        path: with one of `TABLE_SUFFIXES`. ARFF under another name for text is read
+            as what it is.
+        as_text: columns of a text file that stay text, such as ids and labels: "007"
+            is not 7, and "NA" may be a class.
         only: of a Parquet file, read these of its columns; None: all.
+        header: whether the first line of a CSV or TSV file names its columns; False
+            calls them `column_1`, `column_2` and so on. None: it does, and an error
+            asks where it seems to hold values.
 
     Raises:
-        DataError: if the file cannot be read, or names a column twice.
+        DataError: if the file cannot be read, names a column twice, lacks one of
+            `only`, or seems to have no header.
     """
-    import pyarrow as pa
-
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".arff":
-            table = _arff(path, as_text)
-        elif suffix in TEXT_SUFFIXES:
-            table = _csv(path, as_text)
-        elif suffix in (".parquet", ".pq"):
-            import pyarrow.parquet as pq
-
-            if only is not None:
-                only = [name for name in pq.read_schema(path).names if name in only]
-            table = pq.read_table(path, columns=only)
-        elif suffix in COLUMN_SUFFIXES:
-            table = _arrow(path)
-        else:
-            raise DataError(
-                f"has the suffix {suffix!r}; expected one of "
-                f"{', '.join((*TABLE_SUFFIXES, '.npy', '.npz'))}",
-                path,
-            )
-    except FileNotFoundError:
-        raise DataError("does not exist", path) from None
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"cannot be read: {_first_line(error)}", path) from None
+    kind = _kind(path)
+    if kind == "columnar":
+        table = read_columnar(path, only)
+    elif kind == "arff":
+        table = read_arff(path, as_text)
+    else:
+        table = read_delimited(path, as_text, header)
     _check(table.column_names, table.num_rows, path)
     return table
 
 
-def column_names(path: Path) -> list[str]:
-    """Return the names of a file's columns, without reading the rows.
+def column_names(path: Path, header: bool | None = None) -> list[str]:
+    """Return the names of a file's columns; of text, without reading the rows.
 
     Args:
         path: with one of `TABLE_SUFFIXES`.
+        header: as for `read_table`; None does not ask.
 
     Raises:
         DataError: if the file cannot be read.
     """
-    import csv
+    kind = _kind(path)
+    if kind == "delimited":
+        return delimited_names(path, header)
+    if kind == "arff":
+        return arff_names(path)
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return parquet_names(path)
+    return list(read_columnar(path).column_names)
 
+
+def looks_headerless(path: Path) -> bool:
+    """Return whether a file has no line with the names of its columns, as it seems.
+
+    True where the first line of a CSV or TSV file holds numbers as the others do. A
+    file of text alone cannot be told apart, and counts as one with a header.
+
+    Args:
+        path: any file; False for kinds that always name their columns.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    if path.suffix.lower() not in TEXT_SUFFIXES or _kind(path) != "delimited":
+        return False
+    return looks_like_data(path)
+
+
+def _kind(path: Path) -> Literal["arff", "delimited", "columnar"]:
     suffix = path.suffix.lower()
-    if suffix in TEXT_SUFFIXES and suffix != ".arff":
-        if not path.exists():
-            raise DataError("does not exist", path)
-        header = _header(path)
-        return next(csv.reader([header.rstrip("\r\n")], delimiter=_delimiter(header)))
-    if suffix in (".parquet", ".pq"):
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            return list(pq.read_schema(path).names)
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"cannot be read: {_first_line(error)}", path) from None
-    return list(read_table(path).column_names)
-
-
-def _delimiter(header: str) -> str:
-    return max(",;\t", key=header.count)
+    if suffix in (*PARQUET_SUFFIXES, *ARROW_SUFFIXES):
+        return "columnar"
+    if suffix == ".arff":
+        return "arff"
+    if suffix not in TEXT_SUFFIXES:
+        raise DataError(
+            f"has the suffix {suffix!r}; expected one of "
+            f"{', '.join((*TABLE_SUFFIXES, '.npy', '.npz'))}",
+            path,
+        )
+    return "arff" if is_arff(path) else "delimited"
 
 
 def _check(names: Sequence[str], rows: int, path: Path) -> None:
@@ -102,97 +123,3 @@ def _check(names: Sequence[str], rows: int, path: Path) -> None:
         raise DataError(f"has columns of the same name: {some(twice)}", path)
     if rows == 0:
         raise DataError("has no rows", path)
-
-
-def _csv(path: Path, as_text: Collection[str]) -> pa.Table:
-    header = _header(path)
-    with path.open("rb") as file:
-        return _parsed(file, None, _delimiter(header), '"', as_text)
-
-
-def _header(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline()
-    except UnicodeDecodeError:
-        raise DataError("is no UTF-8 text; convert it first", path) from None
-    if not header.strip():
-        raise DataError("has no header line with the names of its columns", path)
-    return header
-
-
-def _arff(path: Path, as_text: Collection[str]) -> pa.Table:
-    """Read ARFF as openSMILE writes it: text, numbers and classes, not sparse."""
-    import pyarrow as pa
-
-    names: list[str] = []
-    with path.open("rb") as file:
-        for line in file:
-            word = line.strip()
-            if word.lower().startswith(b"@attribute"):
-                names.append(_attribute(word, path))
-            elif word.lower() == b"@data":
-                break
-        else:
-            raise DataError("is no ARFF file: it has no line @data", path)
-        # Between the data there may be comments and empty lines.
-        lines = [row for row in file if row.strip() and not row.startswith(b"%")]
-    if lines and lines[0].lstrip().startswith(b"{"):
-        raise DataError("is a sparse ARFF file; write it as a dense one", path)
-    if not lines:
-        raise DataError("has no rows", path)
-    source = pa.BufferReader(b"".join(lines))
-    return _parsed(source, names, ",", "'", as_text)
-
-
-def _attribute(line: bytes, path: Path) -> str:
-    """Return the name in `@attribute name kind`; it may be in quotes."""
-    rest = line.decode("utf-8", "replace")[len("@attribute") :].strip()
-    quote = rest[:1] if rest[:1] in "\"'" else ""
-    name, found, _ = rest[len(quote) :].partition(quote or " ")
-    if not quote and not found:
-        name = rest.split("\t", 1)[0]
-    if not name:
-        raise DataError(f"has an attribute without a name: {line!r}", path)
-    return name.strip()
-
-
-def _parsed(
-    source: Any,
-    names: list[str] | None,
-    delimiter: str,
-    quote: str,
-    as_text: Collection[str],
-) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    return csv.read_csv(
-        source,
-        read_options=csv.ReadOptions(column_names=names, block_size=_BLOCK),
-        parse_options=csv.ParseOptions(
-            delimiter=delimiter,
-            quote_char=quote,
-            escape_char="\\" if quote == "'" else False,
-        ),
-        convert_options=csv.ConvertOptions(
-            null_values=MISSING,
-            strings_can_be_null=True,
-            column_types=dict.fromkeys(as_text, pa.string()),
-        ),
-    )
-
-
-def _arrow(path: Path) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import feather
-
-    try:
-        return feather.read_table(path)
-    except pa.ArrowInvalid:
-        with path.open("rb") as file, pa.ipc.open_stream(file) as stream:
-            return stream.read_all()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
