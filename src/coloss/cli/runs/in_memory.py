@@ -12,10 +12,10 @@ from coloss.cli.runs.rows import Rows
 from coloss.cli.runs.source_base import (
     SAMPLE,
     Piece,
+    as_facts,
     by_part,
     described,
     is_labelled,
-    reasons,
     standardizes,
 )
 from coloss.data.splitting import PARTS
@@ -91,7 +91,7 @@ class InMemory:
                 "missing": by_part(self.rows.parts, absent),
                 "present": by_part(self.rows.parts, ~absent),
                 "labelled": by_part(self.rows.parts, ~absent & labelled),
-                "left_out": reasons(self.rows.sources[name].left_out),
+                "left_out": as_facts(self.rows.sources[name].left_out),
                 "empty": self.rows.empty.get(name, []),
             }
         return told

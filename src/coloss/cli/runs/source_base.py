@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from coloss.cli.config import Config
+from coloss.data.readers import LeftOut
 from coloss.data.splitting import PARTS
 from coloss.data.standardizing import Standardizer
 
@@ -141,6 +143,6 @@ def described(
     }
 
 
-def reasons(left_out: Any) -> dict[str, str]:
-    """Return why columns are left out; those of which nobody says hold text."""
-    return left_out if isinstance(left_out, dict) else dict.fromkeys(left_out, "text")
+def as_facts(left_out: Iterable[LeftOut]) -> list[dict[str, str]]:
+    """Return columns that are left out, as `data.json` holds them."""
+    return [dataclasses.asdict(column) for column in left_out]

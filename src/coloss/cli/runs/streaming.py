@@ -18,10 +18,10 @@ from coloss.cli.runs.rows import parts_of
 from coloss.cli.runs.source_base import (
     SAMPLE,
     Piece,
+    as_facts,
     by_part,
     described,
     is_labelled,
-    reasons,
     standardizes,
 )
 from coloss.data.readers import DataError
@@ -163,7 +163,7 @@ class Streamed:
                 "missing": by_part(self.parts, absent),
                 "present": by_part(self.parts, ~absent),
                 "labelled": by_part(self.parts, ~absent & labelled),
-                "left_out": reasons(self.groups.left_out[name]),
+                "left_out": as_facts(self.groups.left_out[name]),
                 "empty": [],
             }
         return told

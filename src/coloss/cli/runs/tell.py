@@ -7,6 +7,7 @@ from typing import Any
 
 from coloss.cli.config import Config
 from coloss.cli.output import Output
+from coloss.data.readers import LeftOut, told_left_out
 from coloss.data.readers.errors import some
 from coloss.names import counted
 
@@ -59,12 +60,8 @@ def described_lines(told: Mapping[str, Any]) -> Iterator[str]:
         total = sum(told["unlabelled"].values())
         yield f"taken as unlabeled: {counted(total, 'row')} ({found})"
     for name, member in told["members"].items():
-        reasons: dict[str, list[str]] = {}
-        for column, reason in member["left_out"].items():
-            reasons.setdefault(reason, []).append(column)
-        for reason, columns in reasons.items():
-            number = counted(len(columns), "column")
-            yield f"{name}: {number} left out, {reason}: {some(columns, 8)}"
+        left_out = [LeftOut(**column) for column in member["left_out"]]
+        yield from (f"{name}: {sentence}" for sentence in told_left_out(left_out))
 
 
 def doubts(config: Config, told: Mapping[str, Any]) -> Iterator[str]:
