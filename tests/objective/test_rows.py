@@ -321,3 +321,47 @@ def test_a_row_of_weight_0_in_one_part_counts_for_nothing() -> None:
     values = np.arange(1.0, 19.0).reshape(3, BATCH)
     found = weighed("relu(visual - acoustic)", {"acoustic": own}, masks)
     assert found == pytest.approx(((values[1] - values[0]) * own).mean())
+
+
+@pytest.mark.parametrize("text", ["relu(visual - acoustic)", "visual*acoustic*text"])
+@pytest.mark.parametrize(
+    "given", [("acoustic",), ("acoustic", "visual"), ("visual", "text"), MEMBERS]
+)
+def test_a_part_without_weights_has_weight_1(text: str, given: tuple[str, ...]) -> None:
+    """A row weighs the geometric mean over all parts, not over those given only."""
+    random = np.random.default_rng(3)
+    weights = {name: random.uniform(0.2, 4.0, BATCH) for name in given}
+    masks = np.ones((3, BATCH), bool)
+    values = np.arange(1.0, 19.0).reshape(3, BATCH)
+    if text.startswith("relu"):
+        parts, rows = ("acoustic", "visual"), values[1] - values[0]
+        expected = np.prod([weights.get(p, np.ones(BATCH)) for p in parts], 0) ** 0.5
+    else:
+        # A product of three is two products, and so is the mean.
+        rows = values.prod(0)
+        each = [weights.get(p, np.ones(BATCH)) for p in ("visual", "acoustic", "text")]
+        expected = (each[0] * each[1]) ** 0.25 * each[2] ** 0.5
+    found = weighed(text, weights, masks)
+    assert found == pytest.approx((rows * expected).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "free"),
+    [
+        # Whether a factor gets a gradient: the factor is a coefficient, ...
+        ("stop(w1*acoustic)", False),
+        ("stop(w1)", False),
+        ("stop(w1*acoustic + w1)", False),
+        ("w1*stop(acoustic)", True),
+        # ... or a value of the batch that multiplies a loss, or divides it.
+        ("stop(mean(acoustic)*visual)", False),
+        ("stop(visual/mean(acoustic))", False),
+        ("stop(mean(acoustic)*(visual + 2))", False),
+        ("mean(acoustic)*stop(visual)", True),
+    ],
+)
+def test_stop_detaches_the_factors_too(text: str, free: bool) -> None:
+    values = np.arange(1.0, 19.0).reshape(3, BATCH)
+    _, by_loss, by_coefficient = run(text, values)
+    assert bool(np.any(by_loss[0]) or np.any(by_coefficient)) == free
+    assert not np.any(by_loss[1])
