@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -158,7 +159,7 @@ def test_gated_is_silent_where_no_source_is_better() -> None:
     weak[1, labels[1]] = 30.0
     term = term_of("gated", labels)
     # The other rows add 0 and still count: a fifth of the second row's distillation.
-    each = value(transfer.distill_rows, own, weak)
+    each = value(partial(transfer.distill, per_row=True), own, weak)
     np.testing.assert_allclose(value(term, own, weak, weak), each[1] / 5, rtol=1e-5)
     found = gradient(term, own, weak)[0]
     assert found[1].any()
@@ -190,9 +191,7 @@ def test_rows_that_do_not_count_have_no_influence(how: str) -> None:
 @pytest.mark.parametrize("how", WAYS)
 def test_rows_and_weights(how: str) -> None:
     arrays = logits(sides=3)
-    rows = value(
-        lambda *x: transfer.consensus_rows(*x, how=how, labels=LABELS), *arrays
-    )
+    rows = value(term_of(how, per_row=True), *arrays)
     assert rows.shape == (5,)
     np.testing.assert_allclose(rows.mean(), value(term_of(how), *arrays), rtol=1e-5)
     weights = np.array([0.0, 1, 2, 0.5, 1], "float32")
@@ -238,10 +237,6 @@ def test_mean_of_sequences() -> None:
         (
             lambda s, t: transfer.consensus(s, t, source_masks=[s > 0]),
             "a mask of shape",
-        ),
-        (
-            lambda s, t: transfer.consensus(s[:, None], t[:, None], how="best"),
-            "one answer a row",
         ),
         (
             lambda s, t: transfer.consensus(s, t, how="best", labels=LABELS[:2]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -115,11 +116,11 @@ def test_dist(options: dict[str, float]) -> None:
 def test_dkd_with_the_sources_own_weights_is_distill(seed: int) -> None:
     own, other = logits(seed=seed)
     tensors = [ops.convert_to_tensor(x) for x in (own, other)]
-    target = transfer.dkd_rows(*tensors, LABELS, alpha=1.0, beta=0.0)
-    rest = transfer.dkd_rows(*tensors, LABELS, alpha=0.0, beta=1.0)
+    target = transfer.dkd(*tensors, LABELS, 1.0, 0.0, per_row=True)
+    rest = transfer.dkd(*tensors, LABELS, 0.0, 1.0, per_row=True)
     target, rest = ops.convert_to_numpy(target), ops.convert_to_numpy(rest)
     others = 1 - softmax(other, 4.0)[np.arange(5), LABELS]
-    want = value(transfer.distill_rows, own, other)
+    want = value(partial(transfer.distill, per_row=True), own, other)
     np.testing.assert_allclose(target + others * rest, want, rtol=1e-3, atol=1e-5)
 
 
@@ -279,8 +280,7 @@ def test_bug_dkd_infinite_on_two_classes() -> None:
         (lambda s, t: transfer.dkd(s, t, np.zeros((5, 3))), "labels of shape"),
         (lambda s, t: transfer.dkd(s, t, LABELS, alpha=-1.0), "alpha of 0 or more"),
         (lambda s, t: transfer.dkd(s, t, LABELS, temperature=0), "above 0"),
-        (lambda s, t: transfer.dkd(s[:, None], t[:, None], LABELS), "one answer a row"),
-        (lambda s, t: transfer.dist(s[:, None], t[:, None]), "one answer a row"),
+        (lambda s, t: transfer.dkd(s[:, None], t[:, None], LABELS), "labels of shape"),
         (lambda s, t: transfer.dist(s, t[:, :3]), "equal classes"),
         (lambda s, t: transfer.dist(s, t, gamma=-0.1), "gamma of 0 or more"),
         (lambda s, t: transfer.dist(s, t, temperature=0), "above 0"),

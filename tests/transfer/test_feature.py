@@ -113,9 +113,8 @@ def test_maps_of_features_are_those_of_numpy():
 @each_term
 def test_rows_have_the_term_as_their_mean(name):
     own, other = layers(name)
-    by_row = getattr(feature, f"{name}_rows")
-    extra = (VARIANCE,) if name == "vid" else ()
-    rows = value(lambda a, b: by_row(a, b, *extra), own, other)
+    term, extra = getattr(feature, name), (VARIANCE,) if name == "vid" else ()
+    rows = value(lambda a, b: term(a, b, *extra, per_row=True), own, other)
     assert rows.shape == (ROWS,)
     np.testing.assert_allclose(rows.mean(), value(TERMS[name], own, other), rtol=1e-5)
 
@@ -125,7 +124,7 @@ def test_weights_multiply_rows_and_leave_their_number(name):
     own, other = layers(name)
     weights = np.float32([0, 0, 0, 0, 0, 3])
     term, extra = getattr(feature, name), (VARIANCE,) if name == "vid" else ()
-    rows = getattr(feature, f"{name}_rows")(own, other, *extra)
+    rows = term(own, other, *extra, per_row=True)
     found = value(lambda a, b: term(a, b, *extra, weights=weights), own, other)
     np.testing.assert_allclose(found, float(rows[5]) / 2, rtol=1e-5)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -121,8 +122,8 @@ def test_rows_and_weights() -> None:
     own, other = logits()
     term, mask = transfer.TERMS["gap"], np.arange(5) < 3
     want = np.where(mask, np.abs(own - other).mean(-1), 0)
-    assert term.rows is not None
-    found = value(masked_by(term.rows, mask), own, other)
+    assert term.per_row
+    found = value(masked_by(partial(term.function, per_row=True), mask), own, other)
     np.testing.assert_allclose(found, want, rtol=1e-5)
     weights = np.arange(5, dtype="float32")
     found = value(lambda *x: term.function(*x, mask=mask, weights=weights), own, other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -204,16 +205,17 @@ def test_half_precision_is_widened(term: Any, sides: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("term", "rows", "sides"),
+    ("term", "sides"),
     [
-        (transfer.distill, transfer.distill_rows, 2),
-        (transfer.match_logits, transfer.match_logits_rows, 2),
-        (transfer.mutual, transfer.mutual_rows, 3),
-        (transfer.pseudo_label, transfer.pseudo_label_rows, 1),
+        (transfer.distill, 2),
+        (transfer.match_logits, 2),
+        (transfer.mutual, 3),
+        (transfer.pseudo_label, 1),
     ],
 )
-def test_rows_and_their_weights(term: Any, rows: Any, sides: int) -> None:
+def test_rows_and_their_weights(term: Any, sides: int) -> None:
     arrays = logits(sides=sides, scale=5.0)
+    rows = partial(term, per_row=True)
     each = value(rows, *arrays)
     assert each.shape == (5,)
     np.testing.assert_allclose(each.mean(), value(term, *arrays), rtol=1e-5)

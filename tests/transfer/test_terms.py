@@ -22,7 +22,7 @@ from coloss.transfer.terms import (
 pytestmark = pytest.mark.backend
 
 # Options that the joint model reads; the term's function never sees them.
-OF_THE_MODEL = {"detach", "gate", "start", "stop", "warmup", "schedule"}
+OF_THE_MODEL = {"detach", "gate", "start", "stop", "warmup", "schedule", "dimension"}
 every_term = pytest.mark.parametrize("term", TERMS.values(), ids=list(TERMS))
 
 
@@ -43,7 +43,7 @@ def test_options_are_those_of_the_function(term: Term) -> None:
     for key, default in term.options.items():
         assert parameters[key].default == default
     beside = {"learner", "source", "sources", "mask", "weights", "labels"}
-    beside |= {"source_masks", "raw_variance"}
+    beside |= {"source_masks", "raw_variance", "per_row"}
     assert set(parameters) - set(term.options) <= beside
 
 
@@ -66,16 +66,7 @@ def test_what_an_entry_promises_is_what_the_function_takes(term: Term) -> None:
         assert parameters["labels"].default is None
     assert term.masked
     assert parameters["mask"].default is None
-    assert ("weights" in names) == (term.rows is not None)
-
-
-@every_term
-def test_rows_take_the_same_without_weights(term: Term) -> None:
-    if term.rows is None:
-        return
-    whole = set(inspect.signature(term.function).parameters)
-    assert set(inspect.signature(term.rows).parameters) == whole - {"weights"}
-    assert term.rows.__name__ == f"{term.name}_rows"
+    assert ("weights" in names) == ("per_row" in names) == term.per_row
 
 
 @every_term
@@ -92,7 +83,7 @@ def test_entries_are_well_formed(term: Term) -> None:
 def test_a_row_gate_needs_rows_and_one_source(term: Term) -> None:
     gate = FUNCTIONS[term.name].options.get("gate")
     if gate is not None:
-        assert gate.accepts("row") == (term.rows is not None)
+        assert gate.accepts("row") == term.per_row
         assert gate.accepts("network")
         assert term.sources == "one"
 

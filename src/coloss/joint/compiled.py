@@ -11,7 +11,7 @@ import keras
 
 from coloss.joint.checks.head_agreement import disagreements
 from coloss.joint.members import FUSED
-from coloss.joint.outputs.layer_outputs import Path, find_layer
+from coloss.joint.outputs.layer_outputs import Path, find_place
 from coloss.joint.supervision.loss_tracker import LossTracker
 from coloss.joint.supervision.member_loss import MemberLoss, resolve_losses
 from coloss.joint.supervision.metrics import MemberMetric, distinct, resolve_metrics
@@ -163,6 +163,6 @@ def _tapped(
     found: dict[str, list[Path]] = {}
     for port in reach.ports(objective.expression):
         if port.path and port.path not in found.setdefault(port.member, []):
-            find_layer(port.member, members[port.member], port.path)
+            find_place(port.member, members[port.member], port.path)
             found[port.member].append(port.path)
     return {name: tuple(paths) for name, paths in found.items()}

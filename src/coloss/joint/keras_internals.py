@@ -42,3 +42,20 @@ def producer_of(tensor: Any) -> tuple[Any, list[Any]]:
     history = tensor._keras_history
     node = history.operation._inbound_nodes[history.node_index]
     return history.operation, list(node.input_tensors)
+
+
+def output_structure(layer: Any) -> Any:
+    """Return what a layer returned when its network was put together.
+
+    Args:
+        layer: a layer of a network.
+
+    Returns:
+        Symbolic tensors in the layer's own structure (a tensor, dict, list), or None
+        where the layer was never called on symbolic tensors.
+    """
+    nodes = layer._inbound_nodes
+    if not nodes:
+        return None
+    arguments = nodes[0].arguments
+    return layer.compute_output_spec(*arguments.args, **arguments.kwargs)

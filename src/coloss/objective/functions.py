@@ -29,15 +29,16 @@ from coloss.objective.pointwise import TABLE
 from coloss.objective.words import BATCH, DETACH, TRANSFER, Function, Option
 
 
-def _numeric(default: float | None, rule: NumberRule) -> Option:
-    """Return an option that takes numbers, and None where that is the default."""
+def _numeric(default: float | None, rule: NumberRule, none: bool = False) -> Option:
+    """Return an option that takes numbers; None where it may, or is the default."""
+    none = none or default is None
 
     def accepts(value: Any) -> bool:
         if value is None:
-            return default is None
+            return none
         return isinstance(value, int | float) and rule.holds(value)
 
-    return Option(default, f"{rule}{', or None' if default is None else ''}", accepts)
+    return Option(default, f"{rule}{', or None' if none else ''}", accepts)
 
 
 DETACHED = Option(True, "True or False", lambda v: isinstance(v, bool))
@@ -48,6 +49,7 @@ SHARPNESS = _numeric(0.07, POSITIVE)
 THRESHOLD = _numeric(0.95, NumberRule(least=0, below=1))
 GROUP = _numeric(32, NumberRule(least=3, whole=True))
 PART = _numeric(1.0, NOT_NEGATIVE)
+DIMENSION = _numeric(128, NumberRule(least=1, whole=True), none=True)
 HOW = Option(
     "mean", '"mean", "best" or "gated"', lambda v: v in ("mean", "best", "gated")
 )
@@ -133,7 +135,12 @@ _TABLE: list[Function] = [
     Function(
         "contrast",
         TRANSFER,
-        options={"temperature": SHARPNESS, "gate": GATE, **COMMON},
+        options={
+            "temperature": SHARPNESS,
+            "dimension": DIMENSION,
+            "gate": GATE,
+            **COMMON,
+        },
     ),
     Function(
         "rkd_angle",
@@ -154,7 +161,10 @@ TRANSFER_TERMS = tuple(f.name for f in _TABLE if f.kind == TRANSFER)
 
 
 def add_transfer_term(
-    name: str, options: Mapping[str, OptionValue], per_row: bool = False
+    name: str,
+    options: Mapping[str, OptionValue],
+    per_row: bool = False,
+    embedded: bool = False,
 ) -> None:
     """Make a user's transfer term a word of the language.
 
@@ -164,6 +174,8 @@ def add_transfer_term(
             value in an objective must be of its default's kind. What every edge takes
             (`detach=`, `gate=`, `start=`, ...) is added.
         per_row: whether it has a value a row, which can be gated.
+        embedded: whether both sides are mapped to one embedding, whose width is then
+            the option `dimension=`.
 
     Raises:
         ValueError: if the name is no identifier or a word already, an option is one
@@ -172,12 +184,13 @@ def add_transfer_term(
     check_identifier(name, "transfer term")
     if name in FUNCTIONS:
         raise ValueError(f"`{name}` is a word of the objective language already")
-    clash = sorted(set(options) & {*COMMON, *WINDOW, "gate"})
+    added = {"dimension": DIMENSION} if embedded else {}
+    clash = sorted(set(options) & {*COMMON, *WINDOW, *added, "gate"})
     if clash:
         raise ValueError(f"`{name}`: the option `{clash[0]}` means something already")
     own = {key: _option(name, key, default) for key, default in options.items()}
     gate = GATE if per_row else WHOLE_GATE
-    every = {**own, "gate": gate, **COMMON}
+    every = {**own, **added, "gate": gate, **COMMON}
     FUNCTIONS[name] = _with_window(Function(name, TRANSFER, options=every))
 
 

@@ -240,7 +240,7 @@ class Trial:
         found: Values = {}
         for layer in self.joint.auxiliary.projectors._flatten_layers():
             if isinstance(layer, Projector):
-                fresh = Projector(layer.kind)
+                fresh = Projector(layer.kind, layer.dimension)
                 fresh.build(*layer._shapes)
                 values = [keras.ops.convert_to_numpy(v) for v in fresh.variables]
                 found |= zip(map(id, layer.variables), values, strict=True)

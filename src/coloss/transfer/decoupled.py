@@ -6,8 +6,15 @@ from typing import Any
 
 from keras import ops
 
-from coloss.transfer.labels import check_matrix, hot, labelled, of_class
-from coloss.transfer.masks import count, keep, masked_mean, need, prepare
+from coloss.transfer.labels import hot, labelled, of_class
+from coloss.transfer.masks import (
+    as_samples,
+    count,
+    keep,
+    masked_mean,
+    need,
+    prepare,
+)
 from coloss.transfer.response import LOWEST, check_classes, check_temperature
 
 Tensor = Any
@@ -25,6 +32,7 @@ def dkd(
     temperature: float = 4.0,
     mask: Tensor | None = None,
     weights: Tensor | None = None,
+    per_row: bool = False,
 ) -> Tensor:
     r"""Decoupled knowledge distillation: how sure, and what else, weighed apart.
 
@@ -39,39 +47,37 @@ def dkd(
     (after a warm-up of 20 epochs); the default here is 1, since 8 hurts on small data.
 
     Args:
-        learner: (B, C) logits, C at least 3.
-        source: (B, C) logits. Not detached here.
-        labels: (B,) class numbers, or (B, C) one-hot. Rows without a label (below 0, or
-            NaN) do not count.
+        learner: (B, C) logits, C at least 3; (B, ..., C) averages over the positions
+            between that have a label.
+        source: logits of the same shape. Not detached here.
+        labels: (B, ...) class numbers, or (B, ..., C) one-hot. What has no label (below
+            0, or NaN) does not count.
         alpha: weight of the target against the rest, 0 or more.
         beta: weight of the other classes among themselves, 0 or more.
         temperature: T, above 0.
-        mask: (B,) bool, rows that count; None: all.
-        weights: (B,) multiply the rows.
+        mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
+        weights: (B,) multiply the rows, or (B, ...) the positions.
+        per_row: whether to return (B,), one value a row, in place of their mean.
 
     Returns:
         A scalar, 0 or more up to rounding; 0 where no row counts.
 
     Raises:
         ValueError: for unequal classes, fewer than 3 (with 2 nothing is left beside
-            the true class), logits that are not (B, C), labels of another
-            shape, a negative weight, or a temperature of 0 or less.
+            the true class), labels of another shape, a negative weight, or a
+            temperature of 0 or less.
     """
-    rows, mask = _dkd(learner, source, labels, alpha, beta, temperature, mask)
-    return masked_mean(rows, mask, weights)
-
-
-def dkd_rows(
-    learner: Tensor,
-    source: Tensor,
-    labels: Tensor,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-    temperature: float = 4.0,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Return the value of `dkd` for each row, (B,); 0 in rows that do not count."""
-    return _dkd(learner, source, labels, alpha, beta, temperature, mask)[0]
+    mask, (learner, source) = prepare("dkd", mask, learner, source, positions=True)
+    check_classes("dkd", learner, source, least=3)
+    check_temperature("dkd", temperature)
+    _check_weights("dkd", alpha=alpha, beta=beta)
+    labels, mask = labelled("dkd", labels, learner, mask)
+    own, other = (
+        _apart(keep(logits, mask) / temperature, labels) for logits in (learner, source)
+    )
+    values = alpha * _two_way(own[0], other[0])
+    values = values + beta * _among(own[1], other[1], labels)
+    return masked_mean(values * temperature**2, mask, weights, per_row)
 
 
 def dist(
@@ -93,12 +99,14 @@ def dist(
     gradient does not fade as T grows. Their weight w at T is $w T^2$ here.
 
     Args:
-        learner: (B, C) logits.
-        source: (B, C) logits. Not detached here.
+        learner: (B, C) logits; of (B, ..., C) every position is a row, as in their
+            code for segmentation.
+        source: logits of the same shape. Not detached here.
         beta: weight of the rows (which classes go together), 0 or more.
         gamma: weight of the columns (which rows are alike), 0 or more.
         temperature: T, above 0.
-        mask: (B,) bool, rows that count, in the columns too; None: all.
+        mask: bool, the rows (B,) or positions (B, ...) that count, in the columns too;
+            None: all.
 
     Returns:
         A scalar from 0 to 2 (beta + gamma), up to rounding. A row or column that is
@@ -106,14 +114,15 @@ def dist(
         than 2 rows count.
 
     Raises:
-        ValueError: for unequal classes, fewer than 2, logits that are not (B, C), a
-            negative weight, or a temperature of 0 or less.
+        ValueError: for unequal classes, fewer than 2, a negative weight, or a
+            temperature of 0 or less.
     """
-    mask, (learner, source) = prepare("dist", mask, learner, source)
+    mask, (learner, source) = prepare("dist", mask, learner, source, positions=True)
     check_classes("dist", learner, source)
-    check_matrix("dist", learner)
     check_temperature("dist", temperature)
     _check_weights("dist", beta=beta, gamma=gamma)
+    source, _ = as_samples(source, None)
+    learner, mask = as_samples(learner, mask)
     mask = need(2, mask, learner)
     own, other = (ops.softmax(keep(x, mask) / temperature) for x in (learner, source))
     rows = 1.0 - ops.sum(_across(own) * _across(other), axis=-1)
@@ -124,31 +133,8 @@ def dist(
     return ops.where(ops.any(mask), value, ops.zeros_like(value))
 
 
-def _dkd(
-    learner: Tensor,
-    source: Tensor,
-    labels: Tensor,
-    alpha: float,
-    beta: float,
-    temperature: float,
-    mask: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """Return the rows and those that count: the labelled ones."""
-    mask, (learner, source) = prepare("dkd", mask, learner, source)
-    check_classes("dkd", learner, source, least=3)
-    check_matrix("dkd", learner)
-    check_temperature("dkd", temperature)
-    _check_weights("dkd", alpha=alpha, beta=beta)
-    labels, mask = labelled("dkd", labels, learner, mask)
-    own, other = (
-        _apart(keep(logits, mask) / temperature, labels) for logits in (learner, source)
-    )
-    rows = alpha * _two_way(own[0], other[0]) + beta * _among(own[1], other[1], labels)
-    return keep(rows * temperature**2, mask), mask
-
-
 def _apart(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the log-odds of the target (B,), and log q (B, C), 0 at the target.
+    """Return the target's log-odds (B, ...), and log q (B, ..., C), 0 at the target.
 
     Both come from the logits, not from probabilities: a probability of 1 - 1e-9 is 1
     in float32, and nothing would be left for the rest.

@@ -13,7 +13,6 @@ from coloss.transfer.masks import (
     need,
     peak_scaled,
     prepare,
-    row_mean,
     unit,
 )
 from coloss.transfer.response import check_shapes, check_temperature
@@ -29,6 +28,7 @@ def hint(
     source: Tensor,
     mask: Tensor | None = None,
     weights: Tensor | None = None,
+    per_row: bool = False,
 ) -> Tensor:
     r"""The learner's layer points where the source's does.
 
@@ -43,8 +43,9 @@ def hint(
     Args:
         learner: (B, ...) a layer's output, projected, flattened to (B, D).
         source: (B, ...) of the same shape. Not detached here.
-        mask: (B,) bool, rows that count; None: all.
-        weights: (B,) multiply the rows.
+        mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
+        weights: (B,) multiply the rows, or (B, ...) the positions.
+        per_row: whether to return (B,), one value a row, in place of their mean.
 
     Returns:
         A scalar from 0 to 4 / D; 0 where no row counts. A row of zeros stays 0 and
@@ -53,15 +54,11 @@ def hint(
     Raises:
         ValueError: for unequal shapes.
     """
-    return masked_mean(hint_rows(learner, source, mask), mask, weights)
-
-
-def hint_rows(learner: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return the value of `hint` for each row, (B,); 0 in rows that do not count."""
-    mask, (learner, source) = prepare("hint", mask, learner, source)
+    mask, (learner, source) = prepare("hint", mask, learner, source, positions=True)
     check_shapes("hint", "features", learner, source)
     difference = unit(flat(learner)) - unit(flat(source))
-    return row_mean(ops.square(difference))
+    difference = ops.reshape(difference, ops.shape(learner))
+    return masked_mean(ops.square(difference), mask, weights, per_row)
 
 
 def vid(
@@ -70,6 +67,7 @@ def vid(
     raw_variance: Tensor,
     mask: Tensor | None = None,
     weights: Tensor | None = None,
+    per_row: bool = False,
 ) -> Tensor:
     r"""Variational information distillation: the learner predicts the source's layer.
 
@@ -86,8 +84,9 @@ def vid(
             width.
         source: (B, ..., C). Not detached here.
         raw_variance: (C,) a, one number a channel, or () one for all.
-        mask: (B,) bool, rows that count; None: all.
-        weights: (B,) multiply the rows.
+        mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
+        weights: (B,) multiply the rows, or (B, ...) the positions.
+        per_row: whether to return (B,), one value a row, in place of their mean.
 
     Returns:
         A scalar, of either sign; 0 where no row counts.
@@ -95,17 +94,7 @@ def vid(
     Raises:
         ValueError: for unequal shapes, or other than C variances.
     """
-    return masked_mean(vid_rows(learner, source, raw_variance, mask), mask, weights)
-
-
-def vid_rows(
-    learner: Tensor,
-    source: Tensor,
-    raw_variance: Tensor,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Return the value of `vid` for each row, (B,); 0 in rows that do not count."""
-    mask, (learner, source) = prepare("vid", mask, learner, source)
+    mask, (learner, source) = prepare("vid", mask, learner, source, positions=True)
     check_shapes("vid", "features", learner, source)
     raw = ops.cast(ops.convert_to_tensor(raw_variance), learner.dtype)
     if tuple(raw.shape) not in ((), (learner.shape[-1],)):
@@ -115,7 +104,7 @@ def vid_rows(
         )
     variance = ops.softplus(raw) + 1e-5
     terms = ops.square(learner - source) / variance + ops.log(variance)
-    return keep(0.5 * row_mean(terms), mask)
+    return masked_mean(0.5 * terms, mask, weights, per_row)
 
 
 def attention(
@@ -123,6 +112,7 @@ def attention(
     source: Tensor,
     mask: Tensor | None = None,
     weights: Tensor | None = None,
+    per_row: bool = False,
 ) -> Tensor:
     r"""Attention transfer: the learner is active where the source is.
 
@@ -132,15 +122,15 @@ def attention(
     over the positions (time steps, or pixels). Zagoruyko and Komodakis, ICLR 2017,
     "Paying More Attention to Attention". Weight 1 is that of their code; the paper's
     text has half the norm of the difference in its place. Does not change when the
-    features of a row are scaled, nor when channels change places. For padded
-    sequences, set the padding of both sides to 0: it is then not active for either.
+    features of a row are scaled, nor when channels change places.
 
     Args:
         learner: (B, ..., C) with one or more axes of positions between; channels last.
         source: (B, ..., C'), the same positions, any number of channels. Not detached
             here.
-        mask: (B,) bool, rows that count; None: all.
-        weights: (B,) multiply the rows.
+        mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
+        weights: (B,) multiply the rows, or (B, ...) the positions.
+        per_row: whether to return (B,), one value a row, in place of their mean.
 
     Returns:
         A scalar, 0 or more; 0 where no row counts.
@@ -148,14 +138,9 @@ def attention(
     Raises:
         ValueError: for plain vectors, or for different positions (pool them first).
     """
-    return masked_mean(attention_rows(learner, source, mask), mask, weights)
-
-
-def attention_rows(
-    learner: Tensor, source: Tensor, mask: Tensor | None = None
-) -> Tensor:
-    """Return the value of `attention` for each row, (B,)."""
-    mask, (learner, source) = prepare("attention", mask, learner, source)
+    mask, (learner, source) = prepare(
+        "attention", mask, learner, source, positions=True
+    )
     for side, values in (("learner", learner), ("source", source)):
         if len(values.shape) < 3:
             raise ValueError(
@@ -166,7 +151,9 @@ def attention_rows(
     own, other = (_activity(values) for values in (learner, source))
     if learner.shape[1:-1] != source.shape[1:-1]:
         check_shapes("attention", "positions", own, other)
-    return row_mean(ops.square(unit(flat(own)) - unit(flat(other))))
+    difference = unit(flat(own)) - unit(flat(other))
+    difference = ops.reshape(difference, ops.shape(own))
+    return masked_mean(ops.square(difference), mask, weights, per_row)
 
 
 def contrast(
@@ -175,6 +162,7 @@ def contrast(
     temperature: float = 0.07,
     mask: Tensor | None = None,
     weights: Tensor | None = None,
+    per_row: bool = False,
 ) -> Tensor:
     r"""Contrast: a row's embedding is nearest to the same row's of the source.
 
@@ -194,6 +182,7 @@ def contrast(
         temperature: tau, above 0.
         mask: (B,) bool, rows that count, as positives and as negatives; None: all.
         weights: (B,) multiply the rows.
+        per_row: whether to return (B,), one value a row, in place of their mean.
 
     Returns:
         A scalar, 0 or more; 0 where fewer than 2 rows count.
@@ -201,17 +190,6 @@ def contrast(
     Raises:
         ValueError: for unequal widths, or a temperature of 0 or less.
     """
-    rows = contrast_rows(learner, source, temperature, mask)
-    return masked_mean(rows, mask, weights)
-
-
-def contrast_rows(
-    learner: Tensor,
-    source: Tensor,
-    temperature: float = 0.07,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Return the value of `contrast` for each row, (B,); 0 where one does not count."""
     check_temperature("contrast", temperature)
     mask, (learner, source) = prepare("contrast", mask, learner, source)
     check_shapes("contrast", "embeddings", learner, source)
@@ -220,7 +198,7 @@ def contrast_rows(
     logits = ops.matmul(own, ops.transpose(other)) / temperature
     forward = _own_log_probability(logits, mask)
     backward = _own_log_probability(ops.transpose(logits), mask)
-    return keep(-0.5 * (forward + backward), mask)
+    return masked_mean(-0.5 * (forward + backward), mask, weights, per_row)
 
 
 def _activity(values: Tensor) -> Tensor:

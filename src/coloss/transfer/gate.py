@@ -11,7 +11,7 @@ from typing import Any
 
 from keras import ops
 
-from coloss.transfer.labels import check_matrix, labelled, of_class
+from coloss.transfer.labels import labelled, of_class
 from coloss.transfer.masks import keep, prepare
 from coloss.transfer.response import check_classes
 
@@ -24,7 +24,7 @@ def row_gate(
     labels: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    r"""How far a source is to be followed on each row, from 0 to 1.
+    r"""How far a source is to be followed on each row or position, from 0 to 1.
 
     $$g_b = \max(0, \; p_{b,y}^t - p_{b,y}^s) \text{ with a label } y, \qquad
       g_b = \max_c p_{b,c}^t \text{ without one}$$
@@ -34,22 +34,20 @@ def row_gate(
     is right, and the source's confidence stands in.
 
     Args:
-        learner: (B, C) logits.
-        source: (B, C) logits.
-        labels: (B,) class numbers, below 0: no label; or (B, C) one-hot, a row of NaN:
-            no label; None: no row has one.
-        mask: (B,) bool, rows that count; None: all.
+        learner: (B, ..., C) logits.
+        source: logits of the same shape.
+        labels: (B, ...) class numbers, below 0: no label; or (B, ..., C) one-hot, NaN:
+            no label; None: there is none.
+        mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
 
     Returns:
-        (B,), detached; 0 in rows that do not count.
+        (B, ...), detached; 0 where nothing counts.
 
     Raises:
-        ValueError: for unequal classes, fewer than 2, logits that are not (B, C), or
-            labels of another shape.
+        ValueError: for unequal classes, fewer than 2, or labels of another shape.
     """
-    mask, (learner, source) = prepare("row_gate", mask, learner, source)
+    mask, (learner, source) = prepare("row_gate", mask, learner, source, positions=True)
     check_classes("row_gate", learner, source)
-    check_matrix("row_gate", learner)
     own, other = (ops.softmax(ops.stop_gradient(x)) for x in (learner, source))
     gate = ops.max(other, axis=-1)
     if labels is not None:

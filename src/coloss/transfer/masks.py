@@ -1,8 +1,9 @@
-"""Which rows of a batch count, and arithmetic that never sees the others.
+"""What of a batch counts, rows or positions, and arithmetic that never sees the rest.
 
-Rows that do not count may hold NaN or infinity. Masking after the arithmetic would
-still send NaN through the gradient (0 * NaN), so every term replaces these rows
-*before* it computes anything.
+What does not count may hold NaN or infinity. Masking after the arithmetic would still
+send NaN through the gradient (0 * NaN), so every term replaces it *before* it computes
+anything. A mask is bool, of rows (B,) or of positions (B, ...): steps, pixels. A row is
+the mean of its positions that count; one without any does not count.
 """
 
 from __future__ import annotations
@@ -20,20 +21,25 @@ RESOLUTION = 1e-6
 
 
 def prepare(
-    term: str, mask: Tensor | None, *tensors: Tensor
+    term: str, mask: Tensor | None, *tensors: Tensor, positions: bool = False
 ) -> tuple[Tensor | None, list[Tensor]]:
     """Return the mask as bool and the tensors as safe floats of one dtype.
 
-    Floats narrower than 32 bits and integers become float32; rows that do not
-    count become 0.
+    Floats narrower than 32 bits and integers become float32; what does not count
+    becomes 0.
 
     Args:
         term: the term's name, for messages.
-        mask: (B,) bool, rows that count; None: all.
+        mask: (B,) bool, rows that count; or (B, positions) where they may; None: all.
         *tensors: (B, ...), the learner first.
+        positions: whether the mask may tell positions, all axes but the last, apart.
+
+    Returns:
+        The mask, of one number a row or of one a position, and the tensors.
 
     Raises:
-        ValueError: for a scalar or for unequal numbers of rows.
+        ValueError: for a scalar, for unequal numbers of rows, or for a mask that does
+            not fit the learner.
     """
     tensors = tuple(ops.convert_to_tensor(tensor) for tensor in tensors)
     _check_batch(term, tensors)
@@ -43,20 +49,56 @@ def prepare(
     if mask is None:
         return None, floats
     mask = ops.cast(ops.convert_to_tensor(mask), "bool")
-    if len(mask.shape) != 1 or _differ(mask.shape[0], tensors[0].shape[0]):
-        raise ValueError(
-            f"{term} needs a mask of shape (batch,), here ({tensors[0].shape[0]},); "
-            f"found {tuple(mask.shape)}"
-        )
-    return mask, [keep(tensor, mask) for tensor in floats]
+    _check_mask(term, mask, tensors, positions)
+    return spread_over(mask, floats[0]), [keep(tensor, mask) for tensor in floats]
 
 
-def keep(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Return (B, ...) values with 0 in the rows that do not count."""
+def spread_over(mask: Tensor, values: Tensor) -> Tensor:
+    """Return a mask of positions as one bool for every position of (B, ..., C) values.
+
+    A mask of steps stands for all that a step has, such as the pixels of a frame. A
+    mask of rows stays one.
+    """
+    rank = len(values.shape) - 1
+    if len(mask.shape) == 1 or len(mask.shape) == rank:
+        return mask
+    return ops.broadcast_to(raised(mask, rank), ops.shape(values)[:-1])
+
+
+def raised(mask: Tensor, rank: int) -> Tensor:
+    """Return a mask with axes of size 1 behind, so that it has `rank` axes."""
+    while len(mask.shape) < rank:
+        mask = ops.expand_dims(mask, -1)
+    return mask
+
+
+def both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Return what counts in both masks, of rows or of positions; None is all."""
+    if first is None or second is None:
+        return second if first is None else first
+    rank = max(len(first.shape), len(second.shape))
+    return ops.logical_and(raised(first, rank), raised(second, rank))
+
+
+def rows_of(mask: Tensor | None) -> Tensor | None:
+    """Return (B,) bool: the rows of which any position counts; None: all."""
+    if mask is None or len(mask.shape) == 1:
+        return mask
+    return ops.any(mask, axis=tuple(range(1, len(mask.shape))))
+
+
+def keep(values: Tensor, mask: Tensor | None, filler: float = 0.0) -> Tensor:
+    """Return (B, ...) values with `filler` where they do not count.
+
+    Args:
+        values: (B, ...).
+        mask: bool over the first axes of `values`; None: all count.
+        filler: what stands elsewhere; no gradient passes through it.
+    """
     if mask is None:
         return values
-    mask = ops.reshape(mask, (-1,) + (1,) * (len(values.shape) - 1))
-    return ops.where(mask, values, ops.zeros_like(values))
+    mask = raised(mask, len(values.shape))
+    return ops.where(mask, values, ops.full_like(values, filler))
 
 
 def need(minimum: int, mask: Tensor | None, values: Tensor) -> Tensor | None:
@@ -80,26 +122,35 @@ def count(mask: Tensor | None, values: Tensor) -> Tensor:
 
 
 def masked_mean(
-    rows: Tensor, mask: Tensor | None = None, weights: Tensor | None = None
+    values: Tensor,
+    mask: Tensor | None = None,
+    weights: Tensor | None = None,
+    per_row: bool = False,
 ) -> Tensor:
-    """Return the sum of the rows that count, divided by their number.
+    """Return the mean over the rows that count; a row is the mean of its positions.
 
     Args:
-        rows: (B,) one value a row.
-        mask: (B,) bool, rows that count; None: all.
-        weights: (B,) multiply the rows; the divisor stays the number of rows, so
-            weights that are small everywhere make the term small.
+        values: (B,) one value a row, or (B, ...) one a position.
+        mask: bool, the rows (B,) or the positions (B, ...) that count; None: all.
+        weights: (B,) multiply the rows, or (B, ...) the positions; the divisor stays
+            the number of rows, so weights that are small everywhere make the term
+            small.
+        per_row: whether the rows are returned in place of their mean.
 
     Returns:
-        A scalar; 0, without a gradient, where no row counts.
+        A scalar; 0, without a gradient, where no row counts. With `per_row` (B,), 0 in
+        rows that do not count.
     """
     if mask is not None:
         mask = ops.cast(ops.convert_to_tensor(mask), "bool")
-    rows = keep(rows, mask)
     if weights is not None:
-        weights = ops.cast(ops.convert_to_tensor(weights), rows.dtype)
+        weights = ops.cast(ops.convert_to_tensor(weights), values.dtype)
+        if len(weights.shape) > 1:
+            values = values * raised(keep(weights, mask), len(values.shape))
+    rows, mask = row_mean(keep(values, mask), mask), rows_of(mask)
+    if weights is not None and len(weights.shape) == 1:
         rows = rows * keep(weights, mask)
-    return ops.sum(rows) / count(mask, rows)
+    return rows if per_row else ops.sum(rows) / count(mask, rows)
 
 
 def flat(values: Tensor) -> Tensor:
@@ -112,10 +163,35 @@ def flat(values: Tensor) -> Tensor:
     return ops.reshape(values, (-1, math.prod(trailing)))
 
 
-def row_mean(values: Tensor) -> Tensor:
-    """Return the mean of (B, ...) values over all axes but the first."""
-    axes = tuple(range(1, len(values.shape)))
-    return ops.mean(values, axis=axes) if axes else values
+def row_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return the mean of (B, ...) values over all axes but the first.
+
+    Args:
+        values: (B, ...), 0 where they do not count.
+        mask: bool; where it tells positions apart, the mean is over those that count.
+
+    Returns:
+        (B,); 0 in a row of which nothing counts.
+    """
+    told = 1 if mask is None else len(mask.shape)
+    axes = tuple(range(told, len(values.shape)))
+    values = ops.mean(values, axis=axes) if axes else values
+    if mask is None or told == 1:
+        return values
+    axes = tuple(range(1, told))
+    number = ops.sum(ops.cast(mask, values.dtype), axis=axes)
+    return ops.sum(values, axis=axes) / ops.maximum(number, ops.ones_like(number))
+
+
+def as_samples(values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return (B, ..., C) values as (N, C), every position a row, and a mask (N,)."""
+    if len(values.shape) == 2:
+        return values, mask
+    if mask is not None:
+        shape = ops.shape(values)[:-1]
+        whole = raised(mask, len(values.shape) - 1)
+        mask = ops.reshape(ops.broadcast_to(whole, shape), (-1,))
+    return ops.reshape(values, (-1, values.shape[-1])), mask
 
 
 def unit(values: Tensor) -> Tensor:
@@ -171,6 +247,34 @@ def floor_of(values: Tensor, axis: Any = None) -> Tensor:
     """Return the magnitude below which differences of `values` are rounding."""
     peak = ops.max(ops.abs(values), axis=axis, keepdims=True)
     return ops.stop_gradient(ops.maximum(peak * RESOLUTION, TINY * TINY))
+
+
+def _check_mask(
+    term: str, mask: Tensor, tensors: tuple[Tensor, ...], positions: bool
+) -> None:
+    """Refuse a mask that is not over the first axes of all (B, ..., C) tensors."""
+    learner, rank = tensors[0], len(mask.shape)
+    most = max(1, len(learner.shape) - 1) if positions else 1
+    if not 1 <= rank <= most or _unlike(mask.shape, learner.shape[:rank]):
+        allowed = f"(batch,), here ({learner.shape[0]},)"
+        if most > 1:
+            allowed += f", or of positions, here {tuple(learner.shape[:most])}"
+        raise ValueError(
+            f"{term} needs a mask of shape {allowed}; found {tuple(mask.shape)}"
+        )
+    for source in tensors[1:]:
+        if _unlike(learner.shape[:rank], source.shape[:rank]):
+            raise ValueError(
+                f"{term} needs the same positions on both sides; learner has shape "
+                f"{tuple(learner.shape)}, source has shape {tuple(source.shape)}"
+            )
+
+
+def _unlike(first: Any, second: Any) -> bool:
+    """Whether two static shapes cannot be the same."""
+    if len(first) != len(second):
+        return True
+    return any(_differ(one, other) for one, other in zip(first, second, strict=True))
 
 
 def _check_batch(term: str, tensors: tuple[Tensor, ...]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from keras import ops
 
 from coloss.transfer.gate import row_gate
-from coloss.transfer.labels import check_matrix, labelled, of_class
-from coloss.transfer.masks import keep, masked_mean, prepare, row_mean
+from coloss.transfer.labels import labelled, of_class
+from coloss.transfer.masks import keep, masked_mean, prepare
 from coloss.transfer.presence import presences
 from coloss.transfer.response import LOWEST, check_classes, check_temperature
 
@@ -27,6 +27,7 @@ def consensus(
     source_masks: Sequence[Tensor | None] | None = None,
     mask: Tensor | None = None,
     weights: Tensor | None = None,
+    per_row: bool = False,
 ) -> Tensor:
     r"""Distillation from what several sources answer together.
 
@@ -48,18 +49,19 @@ def consensus(
     and `how="mean"` this is `distill`. The weights $w$ are detached, the sources not.
 
     Args:
-        learner: (B, C) logits; with "mean" also (B, ..., C), averaged over the axes
-            between.
+        learner: (B, C) logits; (B, ..., C) averages over the positions between, each
+            with its own best source or gates.
         *sources: one or more, logits of the same shape.
         how: "mean", "best" or "gated".
-        labels: for "best" and "gated": (B,) class numbers, below 0: no label; or (B, C)
-            one-hot, a row of NaN: no label; None: no row has one.
+        labels: for "best" and "gated": (B, ...) class numbers, below 0: no label; or
+            (B, ..., C) one-hot, NaN: no label; None: there is none.
         temperature: T, above 0.
-        source_masks: for each source (B,) bool, the rows it has (a missing modality),
-            or None for all. A row is taught by the sources it has; one without any
-            does not count.
-        mask: (B,) bool, rows that count; None: all.
-        weights: (B,) multiply the rows.
+        source_masks: for each source bool, the rows (B,) it has (a missing modality)
+            or the positions (B, ...), or None for all. A row is taught by the sources
+            it has; one without any does not count.
+        mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
+        weights: (B,) multiply the rows, or (B, ...) the positions.
+        per_row: whether to return (B,), one value a row, in place of their mean.
 
     Returns:
         A scalar, 0 or more up to rounding; 0 where no row counts.
@@ -68,41 +70,14 @@ def consensus(
         ValueError: without a source, for an unknown `how`, unequal classes, fewer than
             2, another number of masks than sources, or a temperature of 0 or less.
     """
-    rows, mask = _consensus(
-        learner, sources, how, labels, temperature, source_masks, mask
-    )
-    return masked_mean(rows, mask, weights)
-
-
-def consensus_rows(
-    learner: Tensor,
-    *sources: Tensor,
-    how: str = MEAN,
-    labels: Tensor | None = None,
-    temperature: float = 4.0,
-    source_masks: Sequence[Tensor | None] | None = None,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Return the value of `consensus` for each row, (B,)."""
-    return _consensus(learner, sources, how, labels, temperature, source_masks, mask)[0]
-
-
-def _consensus(
-    learner: Tensor,
-    sources: tuple[Tensor, ...],
-    how: str,
-    labels: Tensor | None,
-    temperature: float,
-    source_masks: Sequence[Tensor | None] | None,
-    mask: Tensor | None,
-) -> tuple[Tensor, Tensor | None]:
-    """Return the rows and those that count."""
     if how not in (MEAN, BEST, GATED):
         raise ValueError(
             f'consensus needs how="mean", "best" or "gated"; found {how!r}'
         )
     check_temperature("consensus", temperature)
-    mask, (learner, *others) = prepare("consensus", mask, learner, *sources)
+    mask, (learner, *others) = prepare(
+        "consensus", mask, learner, *sources, positions=True
+    )
     check_classes("consensus", learner, *others)
     shares, mask = presences("consensus", learner, len(others), source_masks, mask)
     learner = keep(learner, mask)
@@ -112,18 +87,17 @@ def _consensus(
     ]
     parts = ops.stack(shares, axis=-1)
     if how != MEAN:
-        check_matrix("consensus", learner)
         choose = _best if how == BEST else _gated
         parts = choose(learner, others, parts, labels)
     taught = ops.greater(ops.sum(parts, axis=-1), 0)
-    rows = _divergence(learner, others, parts, temperature)
-    return keep(rows, taught), mask
+    values = keep(_divergence(learner, others, parts, temperature), taught)
+    return masked_mean(values, mask, weights, per_row)
 
 
 def _best(
     learner: Tensor, others: list[Tensor], parts: Tensor, labels: Tensor | None
 ) -> Tensor:
-    """Return (B, K) with 1 for the best source that a row has."""
+    """Return (B, ..., K) with 1 for the best source that is there."""
     scores = []
     for other in others:
         p = ops.softmax(ops.stop_gradient(other))
@@ -132,8 +106,8 @@ def _best(
             classes, known = labelled("consensus", labels, learner)
             score = ops.where(known, of_class(p, classes), score)
         scores.append(score)
-    here = ops.greater(parts, 0)
     score = ops.stack(scores, axis=-1)
+    here = ops.broadcast_to(ops.greater(_raised(parts, score), 0), ops.shape(score))
     first = ops.argmax(ops.where(here, score, -ops.ones_like(score)), axis=-1)
     chosen = ops.one_hot(first, len(others), dtype=parts.dtype)
     return ops.where(here, chosen, ops.zeros_like(chosen))
@@ -142,31 +116,38 @@ def _best(
 def _gated(
     learner: Tensor, others: list[Tensor], parts: Tensor, labels: Tensor | None
 ) -> Tensor:
-    """Return (B, K) gates that sum to 1, or to 0 where no source is better."""
+    """Return (B, ..., K) gates that sum to 1, or to 0 where no source is better."""
     gates = ops.stack([row_gate(learner, other, labels) for other in others], axis=-1)
-    gates = ops.where(ops.greater(parts, 0), gates, ops.zeros_like(gates))
+    here = ops.greater(_raised(parts, gates), 0)
+    gates = ops.where(here, gates, ops.zeros_like(gates))
     total = ops.sum(gates, axis=-1, keepdims=True)
     return gates / ops.where(ops.greater(total, 0), total, ops.ones_like(total))
+
+
+def _raised(parts: Tensor, values: Tensor) -> Tensor:
+    """Return parts of rows (B, K) as parts of positions (B, 1, K), if values are so."""
+    while len(parts.shape) < len(values.shape):
+        parts = ops.expand_dims(parts, -2)
+    return parts
 
 
 def _divergence(
     learner: Tensor, others: list[Tensor], parts: Tensor, temperature: float
 ) -> Tensor:
-    """Return T^2 KL(mixture || learner), (B,); of equal parts where a row has none.
+    """Return T^2 KL(mixture || learner), (B, ...); of equal parts where there is none.
 
     The mixture is taken in log space: its smallest probabilities do not vanish.
     """
-    parts = ops.stop_gradient(parts)
+    parts = _raised(ops.stop_gradient(parts), learner)
     empty = ops.logical_not(ops.any(ops.greater(parts, 0), axis=-1, keepdims=True))
     parts = ops.where(empty, ops.ones_like(parts) / len(others), parts)
     logs = []
     for index, other in enumerate(others):
-        part = ops.reshape(parts[:, index], (-1,) + (1,) * (len(other.shape) - 1))
+        part = parts[..., index : index + 1]
         inside = ops.greater(part, 0)
         log_p = ops.log_softmax(other / temperature, axis=-1)
         log_part = ops.log(ops.where(inside, part, ops.ones_like(part)))
         logs.append(ops.where(inside, log_part + log_p, ops.full_like(log_p, LOWEST)))
     log_t = ops.logsumexp(ops.stack(logs, axis=0), axis=0)
     log_s = ops.log_softmax(learner / temperature, axis=-1)
-    kl = ops.sum(ops.exp(log_t) * (log_t - log_s), axis=-1)
-    return row_mean(kl) * temperature**2
+    return ops.sum(ops.exp(log_t) * (log_t - log_s), axis=-1) * temperature**2

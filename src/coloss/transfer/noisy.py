@@ -21,6 +21,7 @@ def coteach(
     source_masks: Sequence[Tensor | None] | None = None,
     mask: Tensor | None = None,
     weights: Tensor | None = None,
+    per_row: bool = False,
 ) -> Tensor:
     r"""The learner's own loss, on the rows whose labels the others find credible.
 
@@ -44,6 +45,7 @@ def coteach(
             count.
         mask: (B,) bool, rows that count (the labelled ones); None: all.
         weights: (B,) multiply the rows; those above still sum to 1.
+        per_row: whether to return (B,), rows whose mean is the term, in its place.
 
     Returns:
         A scalar; 0 where no row counts.
@@ -52,29 +54,6 @@ def coteach(
         ValueError: without a source, for losses that are not (B,), or a temperature
             of 0 or less.
     """
-    rows, mask = _coteach(learner, sources, temperature, source_masks, mask)
-    return masked_mean(rows, mask, weights)
-
-
-def coteach_rows(
-    learner: Tensor,
-    *sources: Tensor,
-    temperature: float = 1.0,
-    source_masks: Sequence[Tensor | None] | None = None,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Return (B,) rows whose mean over those that count is `coteach`; 0 elsewhere."""
-    return _coteach(learner, sources, temperature, source_masks, mask)[0]
-
-
-def _coteach(
-    learner: Tensor,
-    sources: tuple[Tensor, ...],
-    temperature: float,
-    source_masks: Sequence[Tensor | None] | None,
-    mask: Tensor | None,
-) -> tuple[Tensor, Tensor | None]:
-    """Return the rows and those that count."""
     check_temperature("coteach", temperature)
     mask, (own, *others) = prepare("coteach", mask, learner, *sources)
     for losses in (own, *others):
@@ -94,4 +73,4 @@ def _coteach(
     # Not `ops.softmax`: it warns of an axis of size 1, as a last batch of one row is.
     credible = ops.exp(score - ops.max(score))
     credible = credible / ops.sum(credible) * count(mask, own)
-    return keep(credible * own, mask), mask
+    return masked_mean(credible * own, mask, weights, per_row)

@@ -24,32 +24,46 @@ class Projector(keras.layers.Layer):
 
     Args:
         kind: "learner" (FitNets: the learner to the source's width, where they
-            differ), "both" (CRD: both to an embedding of 128), or "mean_variance"
+            differ), "both" (CRD: both to one embedding), or "mean_variance"
             (VID: the learner to the source's width, and a variance a channel).
+        dimension: width of the embedding for "both"; None: no maps, for layers of
+            one width.
 
     Raises:
-        ValueError: if `kind` is none of these.
+        ValueError: if `kind` is none of these; in `build`, for layers of different
+            widths without maps.
 
     Reference:
         Romero et al. 2015, arXiv:1412.6550; Tian et al. 2020, arXiv:1910.10699;
         Ahn et al. 2019, arXiv:1904.05835.
     """
 
-    def __init__(self, kind: str, **kwargs: Any) -> None:
+    def __init__(
+        self, kind: str, dimension: int | None = EMBEDDING, **kwargs: Any
+    ) -> None:
         """Store the kind; the widths come with `build`."""
         super().__init__(**kwargs)
         if kind not in (LEARNER, BOTH, MEAN_VARIANCE):
             raise ValueError(f"`kind` must be learner, both or mean_variance; {kind!r}")
         self.kind = kind
+        self.dimension = None if dimension is None else int(dimension)
 
     def build(self, learner_shape: Any, source_shape: Any) -> None:
         """Create the maps for two shapes (batch, ..., channels)."""
         self._shapes = (tuple(learner_shape), tuple(source_shape))
         learner, source = learner_shape[-1], source_shape[-1]
         self._learner = self._source = self._raw_variance = None
-        if self.kind == BOTH:
-            self._learner = self._matrix(learner, EMBEDDING, "learner")
-            self._source = self._matrix(source, EMBEDDING, "source")
+        width = self.dimension
+        if self.kind == BOTH and width is None:
+            if learner != source:
+                raise ValueError(
+                    f"dimension=None needs layers of one width; learner has {learner}, "
+                    f"source has {source}. Give `dimension=` a number: both are mapped "
+                    "to that width."
+                )
+        elif self.kind == BOTH and width is not None:
+            self._learner = self._matrix(learner, width, "learner")
+            self._source = self._matrix(source, width, "source")
         elif self.kind == MEAN_VARIANCE or learner != source:
             self._learner = self._matrix(learner, source, "learner")
         if self.kind == MEAN_VARIANCE:
@@ -95,5 +109,6 @@ class Projector(keras.layers.Layer):
         self.build(config["learner_shape"], config["source_shape"])
 
     def get_config(self) -> dict[str, Any]:
-        """Return the kind."""
-        return {**super().get_config(), "kind": self.kind}
+        """Return the kind and the dimension."""
+        own = {"kind": self.kind, "dimension": self.dimension}
+        return {**super().get_config(), **own}

@@ -10,7 +10,7 @@ from typing import Any
 from keras import ops
 
 from coloss.objective import functions
-from coloss.transfer.masks import keep, masked_mean, need, prepare
+from coloss.transfer.masks import as_samples, masked_mean, need, prepare
 from coloss.transfer.response import check_classes, check_shapes
 from coloss.transfer.terms import (
     CLASSES,
@@ -54,7 +54,9 @@ def register(
     floats, equal numbers of rows, the shapes of its level, 0 below `min_rows`.
 
     Rows that do not count are overwritten before the function sees them, with the first
-    row that does, so that they hold nothing odd. A function of rows needs no more. One
+    row that does, so that they hold nothing odd. Where outputs have positions (steps,
+    pixels) and some are padding, every position is a row. A function of rows needs no
+    more. One
     that returns a scalar has to leave them out itself, and says that it does by a
     parameter `mask` ((B,) bool; None: all rows count). Without it the term refuses any
     mask, and with it members whose inputs or labels may be missing: rows that are not
@@ -109,13 +111,13 @@ def register(
         origin = (function.__module__, str(getattr(function, "__qualname__", word)))
         if _ORIGINS.get(word) == origin:
             unregister(word)
-        functions.add_transfer_term(word, found, per_row)
+        functions.add_transfer_term(word, found, per_row, projector == "both")
         _ORIGINS[word] = origin
         TERMS[word] = Term(
             word,
             term.value,
-            term.rows if per_row else None,
             level,
+            per_row,
             min_rows,
             scope,
             found,
@@ -158,26 +160,30 @@ class _Checked:
         source: Tensor,
         mask: Tensor | None = None,
         weights: Tensor | None = None,
+        per_row: bool = False,
         **options: Any,
     ) -> Tensor:
-        """Return the term, a scalar."""
-        counted, result = self._apply(learner, source, mask, options)
-        if self.per_row:
-            return masked_mean(result, counted, weights)
-        if weights is not None:
-            raise ValueError(f"{self.name} has no value for each row to be weighted")
-        return result
+        """Return the term, a scalar; with `per_row` (B,), 0 where a row does not count.
 
-    def rows(
-        self,
-        learner: Tensor,
-        source: Tensor,
-        mask: Tensor | None = None,
-        **options: Any,
-    ) -> Tensor:
-        """Return the term for each row, (B,); 0 in rows that do not count."""
+        A mask of positions makes every position a row.
+        """
+        if not self.per_row and (per_row or weights is not None):
+            raise ValueError(f"{self.name} has no value for each row to be weighted")
+        places = None
+        if mask is not None and len(mask.shape) > 1:
+            mask, (learner, source) = prepare(
+                self.name, mask, learner, source, positions=True
+            )
+            places = mask
+            source, _ = as_samples(source, None)
+            learner, mask = as_samples(learner, mask)
         counted, result = self._apply(learner, source, mask, options)
-        return keep(result, counted)
+        if not self.per_row:
+            return result
+        if places is not None:
+            result = ops.reshape(result, ops.shape(places))
+            counted = ops.reshape(counted, ops.shape(places))
+        return masked_mean(result, counted, weights, per_row)
 
     def _apply(
         self, learner: Tensor, source: Tensor, mask: Tensor | None, options: Any

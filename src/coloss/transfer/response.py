@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from coloss.transfer.masks import keep, masked_mean, prepare, row_mean
+from coloss.transfer.masks import masked_mean, prepare
 
 Tensor = Any
 
@@ -21,6 +21,7 @@ def distill(
     standardize: bool = False,
     mask: Tensor | None = None,
     weights: Tensor | None = None,
+    per_row: bool = False,
 ) -> Tensor:
     r"""Knowledge distillation: the learner takes on the source's class probabilities.
 
@@ -42,8 +43,9 @@ def distill(
             deviation 1 (of the population), `z <- (z - mean) / (std + 1e-7)`, on both
             sides. Sun et al., CVPR 2024, "Logit Standardization in Knowledge
             Distillation". A row of equal logits stays 0 and gets no gradient.
-        mask: (B,) bool, rows that count; None: all.
-        weights: (B,) multiply the rows.
+        mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
+        weights: (B,) multiply the rows, or (B, ...) the positions.
+        per_row: whether to return (B,), one value a row, in place of their mean.
 
     Returns:
         A scalar, 0 or more; 0 where no row counts.
@@ -51,24 +53,13 @@ def distill(
     Raises:
         ValueError: for unequal classes, fewer than 2, or a temperature of 0 or less.
     """
-    rows = distill_rows(learner, source, temperature, standardize, mask)
-    return masked_mean(rows, mask, weights)
-
-
-def distill_rows(
-    learner: Tensor,
-    source: Tensor,
-    temperature: float = 4.0,
-    standardize: bool = False,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Return the value of `distill` for each row, (B,); 0 in rows that do not count."""
-    mask, (learner, source) = prepare("distill", mask, learner, source)
+    mask, (learner, source) = prepare("distill", mask, learner, source, positions=True)
     check_classes("distill", learner, source)
     check_temperature("distill", temperature)
     if standardize:
         learner, source = standardized(learner), standardized(source)
-    return keep(divergence(learner, source, temperature), mask)
+    values = divergence(learner, source, temperature)
+    return masked_mean(values, mask, weights, per_row)
 
 
 def match_logits(
@@ -76,6 +67,7 @@ def match_logits(
     source: Tensor,
     mask: Tensor | None = None,
     weights: Tensor | None = None,
+    per_row: bool = False,
 ) -> Tensor:
     r"""Mean squared difference of the outputs; for logits and for regression.
 
@@ -87,8 +79,9 @@ def match_logits(
     Args:
         learner: (B, ...) outputs.
         source: outputs of the same shape. Not detached here.
-        mask: (B,) bool, rows that count; None: all.
-        weights: (B,) multiply the rows.
+        mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
+        weights: (B,) multiply the rows, or (B, ...) the positions.
+        per_row: whether to return (B,), one value a row, in place of their mean.
 
     Returns:
         A scalar, 0 or more; 0 where no row counts.
@@ -96,16 +89,11 @@ def match_logits(
     Raises:
         ValueError: for unequal shapes.
     """
-    return masked_mean(match_logits_rows(learner, source, mask), mask, weights)
-
-
-def match_logits_rows(
-    learner: Tensor, source: Tensor, mask: Tensor | None = None
-) -> Tensor:
-    """Return the value of `match_logits` for each row, (B,)."""
-    mask, (learner, source) = prepare("match_logits", mask, learner, source)
+    mask, (learner, source) = prepare(
+        "match_logits", mask, learner, source, positions=True
+    )
     check_shapes("match_logits", "outputs", learner, source)
-    return row_mean(ops.square(learner - source))
+    return masked_mean(ops.square(learner - source), mask, weights, per_row)
 
 
 def mutual(
@@ -114,6 +102,7 @@ def mutual(
     temperature: float = 1.0,
     mask: Tensor | None = None,
     weights: Tensor | None = None,
+    per_row: bool = False,
 ) -> Tensor:
     r"""Deep mutual learning, for one of the networks that teach each other.
 
@@ -128,8 +117,9 @@ def mutual(
         *sources: one or more, logits of the K - 1 others, same shape. Not detached
             here.
         temperature: T, above 0; the paper has 1.
-        mask: (B,) bool, rows that count; None: all.
-        weights: (B,) multiply the rows.
+        mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
+        weights: (B,) multiply the rows, or (B, ...) the positions.
+        per_row: whether to return (B,), one value a row, in place of their mean.
 
     Returns:
         A scalar, 0 or more; 0 where no row counts.
@@ -138,26 +128,17 @@ def mutual(
         ValueError: without a source, for unequal classes, fewer than 2, or a
             temperature of 0 or less.
     """
-    rows = mutual_rows(learner, *sources, temperature=temperature, mask=mask)
-    return masked_mean(rows, mask, weights)
-
-
-def mutual_rows(
-    learner: Tensor,
-    *sources: Tensor,
-    temperature: float = 1.0,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Return the value of `mutual` for each row, (B,); 0 in rows that do not count."""
     if not sources:
         raise ValueError("mutual needs at least 1 source beside the learner; found 0")
     check_temperature("mutual", temperature)
-    mask, (learner, *others) = prepare("mutual", mask, learner, *sources)
+    mask, (learner, *others) = prepare(
+        "mutual", mask, learner, *sources, positions=True
+    )
     total: Tensor = 0.0
     for other in others:
         check_classes("mutual", learner, other)
         total = total + divergence(learner, other, temperature)
-    return keep(total / len(others), mask)
+    return masked_mean(total / len(others), mask, weights, per_row)
 
 
 def pseudo_label(
@@ -165,6 +146,7 @@ def pseudo_label(
     threshold: float = 0.95,
     mask: Tensor | None = None,
     weights: Tensor | None = None,
+    per_row: bool = False,
 ) -> Tensor:
     r"""Self-training: cross-entropy against the learner's own confident predictions.
 
@@ -179,8 +161,10 @@ def pseudo_label(
     Args:
         learner: (B, C) logits; (B, ..., C) averages over the axes between.
         threshold: probability from which a prediction counts as a label.
-        mask: (B,) bool, rows that count (the unlabelled ones); None: all.
-        weights: (B,) multiply the rows.
+        mask: bool, the rows (B,) or positions (B, ...) that count (the unlabelled
+            ones); None: all.
+        weights: (B,) multiply the rows, or (B, ...) the positions.
+        per_row: whether to return (B,), one value a row, in place of their mean.
 
     Returns:
         A scalar, 0 or more; 0 where no row counts or none is confident.
@@ -188,19 +172,12 @@ def pseudo_label(
     Raises:
         ValueError: for fewer than 2 classes or a threshold outside [0, 1).
     """
-    return masked_mean(pseudo_label_rows(learner, threshold, mask), mask, weights)
-
-
-def pseudo_label_rows(
-    learner: Tensor, threshold: float = 0.95, mask: Tensor | None = None
-) -> Tensor:
-    """Return the value of `pseudo_label` for each row, (B,); 0 below the threshold."""
     if isinstance(threshold, int | float) and not 0 <= threshold < 1:
         raise ValueError(
             "pseudo_label needs a threshold from 0 up to, not including, 1; "
             f"found {threshold}"
         )
-    mask, (learner,) = prepare("pseudo_label", mask, learner)
+    mask, (learner,) = prepare("pseudo_label", mask, learner, positions=True)
     check_classes("pseudo_label", learner)
     log_p = ops.log_softmax(learner, axis=-1)
     known = ops.stop_gradient(log_p)
@@ -208,15 +185,14 @@ def pseudo_label_rows(
     confident = ops.greater_equal(ops.exp(ops.max(known, axis=-1)), threshold)
     entropy = -ops.sum(label * log_p, axis=-1)
     entropy = ops.where(confident, entropy, ops.zeros_like(entropy))
-    return keep(row_mean(entropy), mask)
+    return masked_mean(entropy, mask, weights, per_row)
 
 
 def divergence(learner: Tensor, source: Tensor, temperature: float) -> Tensor:
-    """Return T^2 KL(source || learner) for each row, summed over the classes."""
+    """Return T^2 KL(source || learner), (B, ...), summed over the classes."""
     log_s = ops.log_softmax(learner / temperature, axis=-1)
     log_t = ops.log_softmax(source / temperature, axis=-1)
-    kl = ops.sum(ops.exp(log_t) * (log_t - log_s), axis=-1)
-    return row_mean(kl) * temperature**2
+    return ops.sum(ops.exp(log_t) * (log_t - log_s), axis=-1) * temperature**2
 
 
 def standardized(logits: Tensor) -> Tensor:

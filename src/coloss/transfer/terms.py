@@ -19,11 +19,11 @@ class Term:
     Attributes:
         name: as written in objectives.
         function: `function(learner, *sources, mask=, **options)`, a scalar.
-        rows: the same for each row, (B,), 0 in rows that do not count; None where a
-            row has no value of its own.
         level: what it reads: "classes" (logits, equal classes), "outputs" (of equal
             shape), "features" (a layer's output) or "losses" (each network's own loss,
             row by row).
+        per_row: whether a row has a value of its own: then the function takes
+            `weights=` and `per_row=`, for (B,) in place of a scalar.
         min_rows: below this number of rows the term is 0.
         scope: the rows it uses: "present" (the input is there), "labeled" or
             "unlabeled" ones among them.
@@ -35,15 +35,16 @@ class Term:
             "mean_variance" (to the source's width, and a variance a channel, which
             follows the source as a third tensor).
         labels: whether it takes `labels=`: "none", "optional" or "required".
-        positions: whether it compares positions (time or space), which it needs.
+        positions: whether it compares positions (time or space) of layers: "none"
+            (rows as a whole), "optional" or "required".
         source_masks: whether it takes `source_masks=`, the rows that each source sees.
         masked: whether it can leave rows out; without, it refuses any mask.
     """
 
     name: str
     function: Callable[..., Any]
-    rows: Callable[..., Any] | None
     level: str
+    per_row: bool = False
     min_rows: int = 1
     scope: str = PRESENT
     options: dict[str, Any] = field(default_factory=dict)
@@ -51,7 +52,7 @@ class Term:
     sources: str = "one"
     projector: str = "none"
     labels: str = "none"
-    positions: bool = False
+    positions: str = "none"
     source_masks: bool = False
     masked: bool = True
 
@@ -60,23 +61,23 @@ _TABLE = (
     Term(
         "distill",
         response.distill,
-        response.distill_rows,
         CLASSES,
+        per_row=True,
         options={"temperature": 4.0, "standardize": False},
         paper="Hinton et al. 2015, arXiv:1503.02531; Sun et al. 2024, arXiv:2403.01427",
     ),
     Term(
         "match_logits",
         response.match_logits,
-        response.match_logits_rows,
         OUTPUTS,
+        per_row=True,
         paper="Ba and Caruana 2014, arXiv:1312.6184",
     ),
     Term(
         "mutual",
         response.mutual,
-        response.mutual_rows,
         CLASSES,
+        per_row=True,
         options={"temperature": 1.0},
         paper="Zhang et al. 2018, arXiv:1706.00384",
         sources="many",
@@ -84,8 +85,8 @@ _TABLE = (
     Term(
         "dkd",
         decoupled.dkd,
-        decoupled.dkd_rows,
         CLASSES,
+        per_row=True,
         scope=LABELED,
         options={"alpha": 1.0, "beta": 1.0, "temperature": 4.0},
         paper="Zhao et al. 2022, arXiv:2203.08679",
@@ -94,7 +95,6 @@ _TABLE = (
     Term(
         "dist",
         decoupled.dist,
-        None,
         CLASSES,
         min_rows=2,
         options={"beta": 1.0, "gamma": 1.0, "temperature": 1.0},
@@ -103,8 +103,8 @@ _TABLE = (
     Term(
         "consensus",
         mixture.consensus,
-        mixture.consensus_rows,
         CLASSES,
+        per_row=True,
         options={"how": "mean", "temperature": 4.0},
         paper="Anil et al. 2018, arXiv:1804.03235; Guo et al. 2020; "
         "Lan et al. 2018, arXiv:1806.04606",
@@ -115,8 +115,8 @@ _TABLE = (
     Term(
         "coteach",
         noisy.coteach,
-        noisy.coteach_rows,
         LOSSES,
+        per_row=True,
         scope=LABELED,
         options={"temperature": 1.0},
         paper="Han et al. 2018, arXiv:1804.06872; Jiang et al. 2018, arXiv:1712.05055",
@@ -126,32 +126,34 @@ _TABLE = (
     Term(
         "hint",
         feature.hint,
-        feature.hint_rows,
         FEATURES,
+        per_row=True,
         paper="Romero et al. 2015, arXiv:1412.6550",
         projector="learner",
+        positions="optional",
     ),
     Term(
         "vid",
         feature.vid,
-        feature.vid_rows,
         FEATURES,
+        per_row=True,
         paper="Ahn et al. 2019, arXiv:1904.05835",
         projector="mean_variance",
+        positions="optional",
     ),
     Term(
         "attention",
         feature.attention,
-        feature.attention_rows,
         FEATURES,
+        per_row=True,
         paper="Zagoruyko and Komodakis 2017, arXiv:1612.03928",
-        positions=True,
+        positions="required",
     ),
     Term(
         "contrast",
         feature.contrast,
-        feature.contrast_rows,
         FEATURES,
+        per_row=True,
         min_rows=2,
         options={"temperature": 0.07},
         paper="Tian et al. 2020, arXiv:1910.10699; "
@@ -161,7 +163,6 @@ _TABLE = (
     Term(
         "cka",
         relation.cka,
-        None,
         FEATURES,
         min_rows=2,
         paper="Kornblith et al. 2019, arXiv:1905.00414",
@@ -169,7 +170,6 @@ _TABLE = (
     Term(
         "sp",
         relation.sp,
-        None,
         FEATURES,
         min_rows=2,
         paper="Tung and Mori 2019, arXiv:1907.09682",
@@ -177,7 +177,6 @@ _TABLE = (
     Term(
         "rkd_distance",
         rkd.rkd_distance,
-        None,
         FEATURES,
         min_rows=2,
         paper="Park et al. 2019, arXiv:1904.05068",
@@ -185,7 +184,6 @@ _TABLE = (
     Term(
         "rkd_angle",
         rkd.rkd_angle,
-        None,
         FEATURES,
         min_rows=3,
         options={"max_rows": 32},
@@ -194,7 +192,6 @@ _TABLE = (
     Term(
         "pkt",
         relation.pkt,
-        None,
         FEATURES,
         min_rows=2,
         paper="Passalis and Tefas 2018, arXiv:1803.10837",
@@ -202,8 +199,8 @@ _TABLE = (
     Term(
         "pseudo_label",
         response.pseudo_label,
-        response.pseudo_label_rows,
         CLASSES,
+        per_row=True,
         scope=UNLABELED,
         options={"threshold": 0.95},
         paper="Lee 2013; Sohn et al. 2020, arXiv:2001.07685",

@@ -237,15 +237,12 @@ def _true_class(
     batch: BatchValues, responses: Logits, name: str, reads: str
 ) -> tuple[Tensor, Tensor]:
     """Return the mean probability of the true class, or its surprise, and the rows."""
-    classes = batch.classes(name)
-    if classes is None:
+    found = batch.counted_classes(name)
+    if found is None:
         return ops.zeros(()), ops.zeros(())
-    known = classes >= 0
-    present = batch.forward.present.get(name)
-    if present is not None:
-        known = ops.logical_and(known, present)
+    classes, known = found
     logs = ops.log_softmax(responses.logits(name, None), axis=-1)
-    true = ops.one_hot(ops.maximum(classes, 0), logs.shape[-1], dtype="float32")
+    true = ops.one_hot(classes, logs.shape[-1], dtype="float32")
     log = ops.sum(logs * true, axis=-1)
     number = ops.exp(log) if reads == "probability" else -log
     counted = ops.cast(known, "float32")

@@ -55,6 +55,9 @@ def run_members(
         training: as in Keras. A frozen member always runs in inference mode.
         tapped: paths of the layers to record, by member.
         complete: members known to have an input on every row; not looked at.
+
+    Raises:
+        ValueError: if a member returns several outputs.
     """
     forward = Forward()
     for name, member in members.items():

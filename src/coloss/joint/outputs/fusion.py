@@ -81,4 +81,4 @@ def _probabilities(output: Tensor, loss: MemberLoss | None) -> Tensor:
         return output
     if loss.kind == BINARY:
         return keras.ops.sigmoid(output)
-    return keras.ops.softmax(output, axis=-1)
+    return keras.ops.softmax(output, axis=loss.axis)

@@ -8,12 +8,14 @@ member can be read: Functional, Sequential, nested and subclassed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
 
+from coloss.joint.keras_internals import output_structure
 from coloss.names import nearest
+from coloss.objective.expression import Port
 
 Path = tuple[str, ...]
 
@@ -29,18 +31,122 @@ def find_layer(name: str, member: keras.Model, path: Path) -> keras.layers.Layer
     Raises:
         ValueError: if there is no such layer; lists the names there are.
     """
+    layer, keys = _walk(member, path)
+    if keys:
+        raise _no_layer(name, layer, path, keys)
+    return layer
+
+
+def find_place(
+    name: str, member: keras.Model, path: Path
+) -> tuple[keras.layers.Layer, Path]:
+    """Return the layer that a path leads to, and what follows it.
+
+    What follows a layer are the keys of a dict that it returns, or the positions in a
+    list: `text.backbone["last_hidden"]`.
+
+    Args:
+        name: the member's name, for messages.
+        member: the network.
+        path: as written.
+
+    Raises:
+        ValueError: if there is no such layer, or, where it is known already what the
+            layer returns, nothing under these keys; lists the names there are.
+    """
+    layer, keys = _start(name, member, path)
+    structure = output_structure(layer) if keys else _public_output(layer)
+    if structure is None:
+        return layer, keys
+    if keys and not _entries(structure):
+        raise _no_layer(name, layer, path, keys)
+    pick(name, path[: len(path) - len(keys)], structure, keys)
+    return layer, keys
+
+
+def pick(name: str, path: Path, value: Any, keys: Path) -> Any:
+    """Return one tensor of what a layer returns.
+
+    Args:
+        name: the member's name, for messages.
+        path: of the layer.
+        value: a tensor; or a dict or a list of tensors, nested or not.
+        keys: which of them, from the outside in.
+
+    Raises:
+        ValueError: if there is none under these keys, or more than one.
+    """
+    for key in keys:
+        entries = _entries(value)
+        if key not in entries:
+            listed = ", ".join(map(repr, entries)) or "one tensor"
+            raise ValueError(
+                f"layer `{_spelled(name, path)}` returns nothing named "
+                f"{key!r}{nearest(key, list(entries))} (it returns {listed})."
+            )
+        value, path = entries[key], (*path, key)
+    if entries := _entries(value):
+        choices = ", ".join(_spelled(name, (*path, key)) for key in entries)
+        raise ValueError(
+            f"layer `{_spelled(name, path)}` returns a {type(value).__name__}; a term "
+            f"reads one tensor of it: {choices}."
+        )
+    return value
+
+
+def _entries(value: Any) -> dict[str, Any]:
+    """Return the parts of a dict or list by name; none of a tensor."""
+    if isinstance(value, Mapping):
+        return {str(key): part for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return {str(index): part for index, part in enumerate(value)}
+    return {}
+
+
+def _spelled(name: str, path: Path) -> str:
+    return str(Port(name, path)) if path else name
+
+
+def _public_output(layer: keras.layers.Layer) -> Any:
+    """Return what a whole nested network returns; None where it is not known."""
+    if not isinstance(layer, keras.Model):
+        return None
+    try:
+        return layer.output
+    except (AttributeError, ValueError):
+        return None  # Subclassed, or not built yet.
+
+
+def _walk(member: keras.Model, path: Path) -> tuple[keras.layers.Layer, Path]:
+    """Return the last layer on a path, and the parts that are no layers."""
     layer: Any = member
     for depth, part in enumerate(path):
-        found = _child(layer, part)
-        if found is None:
-            names = list(dict.fromkeys(child.name for child in _children(layer)))
-            place = ".".join((name, *path[:depth]))
-            raise ValueError(
-                f"`{place}` has no layer {part!r}{nearest(part, names)} "
-                f"(layers: {', '.join(names) or 'none'})."
-            )
-        layer = found
-    return layer
+        child = _child(layer, part)
+        if child is None:
+            return layer, path[depth:]
+        layer = child
+    return layer, ()
+
+
+def _start(
+    name: str, member: keras.Model, path: Path
+) -> tuple[keras.layers.Layer, Path]:
+    """Return what `_walk` does; refuse a path that does not begin with a layer."""
+    layer, keys = _walk(member, path)
+    if keys == path:
+        raise _no_layer(name, layer, path, keys)
+    return layer, keys
+
+
+def _no_layer(
+    name: str, layer: keras.layers.Layer, path: Path, keys: Path
+) -> ValueError:
+    names = list(dict.fromkeys(child.name for child in _children(layer)))
+    place = ".".join((name, *path[: len(path) - len(keys)]))
+    return ValueError(
+        f"`{place}` has no layer {keys[0]!r}{nearest(keys[0], names)} "
+        f"(layers: {', '.join(names) or 'none'})."
+    )
 
 
 def _children(layer: Any) -> list[keras.layers.Layer]:
@@ -64,20 +170,23 @@ def recording(
     Args:
         name: the member's name, for messages.
         member: the network about to be called, once.
-        paths: the layers to record.
+        paths: the layers to record, each with the key of the output it returns, if
+            it returns several.
 
     Yields:
-        A dict that maps each path to its layer's output, filled by the call.
+        A dict that maps each path to its layer's output, complete after the block.
 
     Raises:
-        ValueError: after the call, if a layer was called never or more than once.
+        ValueError: after the call, if a layer was called never or more than once, or
+            does not return one tensor under its keys.
     """
     outputs: dict[Path, Any] = {}
     calls: dict[Path, int] = {path: 0 for path in paths}
     wrapped: dict[int, keras.layers.Layer] = {}
     by_layer: dict[int, list[Path]] = {}
+    keys: dict[Path, Path] = {}
     for path in calls:
-        layer = find_layer(name, member, path)
+        layer, keys[path] = _start(name, member, path)
         by_layer.setdefault(id(layer), []).append(path)
         wrapped[id(layer)] = layer
     for key, layer in wrapped.items():
@@ -94,6 +203,8 @@ def recording(
                 "forward pass of its network; a tap needs exactly one. Tap the layer "
                 "that receives its output."
             )
+        short = path[: len(path) - len(keys[path])]
+        outputs[path] = pick(name, short, outputs[path], keys[path])
 
 
 def _wrap(

@@ -49,15 +49,20 @@ class Logits:
                 "features" (as it is).
             name: the member.
             term: for messages.
+
+        Returns:
+            (batch, ..., channels); the classes are the last axis, whichever axis of the
+            outputs the loss takes them from.
         """
         output, loss = self.outputs[name], self.losses.get(name)
         if level == "classes":
             return self.logits(name, term)
         if level != "outputs" or loss is None or loss.kind not in CLASSES:
             return output
-        if loss.kind == BINARY and not loss.from_logits:
-            return _log(output) - _log(1.0 - output)
-        return output if loss.kind == BINARY else self.logits(name, term)
+        if loss.kind != BINARY:
+            return self.logits(name, term)
+        output = classes_last(output, loss)
+        return output if loss.from_logits else _log(output) - _log(1.0 - output)
 
     def logits(self, name: str, term: Call | None) -> Tensor:
         """Return a classifier's outputs as logits (batch, ..., classes).
@@ -78,6 +83,8 @@ class Logits:
                 "cka or sp."
             )
         from_logits = self._from_logits(name, loss, term)
+        if loss is not None:
+            output = classes_last(output, loss)
         if kind == BINARY:
             return _two_classes(output, from_logits, name, term)
         return output if from_logits else _log(output)
@@ -94,6 +101,13 @@ class Logits:
             "probabilities. Give it a loss with `from_logits`, or end it in a softmax "
             "layer."
         )
+
+
+def classes_last(values: Tensor, loss: MemberLoss) -> Tensor:
+    """Return a member's outputs, or labels of their shape, with the classes last."""
+    if loss.axis in (-1, len(values.shape) - 1):
+        return values
+    return ops.moveaxis(values, loss.axis, -1)
 
 
 def _two_classes(

@@ -46,12 +46,16 @@ class MemberLoss:
         rows: function of (labels, outputs) to values (batch, ...).
         kind: what its labels and outputs are: one of the constants above.
         from_logits: whether outputs are logits; None where the loss does not say.
+        axis: the axis of the outputs that holds the classes.
+        ignore_class: the label of positions that count nowhere; None: none.
     """
 
     name: str
     rows: Callable[[Tensor, Tensor], Tensor]
     kind: str
     from_logits: bool | None
+    axis: int = -1
+    ignore_class: int | None = None
 
     def __call__(self, labels: Tensor, outputs: Tensor) -> Tensor:
         """Return the loss of each position, in float32.
@@ -162,9 +166,16 @@ def _of_instance(name: str, loss: losses.Loss) -> MemberLoss:
     kind = next(
         (kind for cls, kind in _KIND_OF_CLASS.items() if isinstance(loss, cls)), CUSTOM
     )
-    from_logits = getattr(loss, "from_logits", None)
-    if from_logits is None:
-        from_logits = getattr(loss, "_fn_kwargs", {}).get("from_logits")
+    from_logits = _option_of(loss, "from_logits")
     if from_logits is None and kind in CLASSES:
         from_logits = False
-    return MemberLoss(name, loss.call, kind, from_logits)
+    axis = _option_of(loss, "axis") if kind in CLASSES else None
+    axis = -1 if axis is None else int(axis)
+    ignored = _option_of(loss, "ignore_class") if kind == SPARSE else None
+    return MemberLoss(name, loss.call, kind, from_logits, axis, ignored)
+
+
+def _option_of(loss: losses.Loss, key: str) -> Any:
+    """Return what a loss of Keras was told; None where it does not know the word."""
+    found = getattr(loss, key, None)
+    return getattr(loss, "_fn_kwargs", {}).get(key) if found is None else found

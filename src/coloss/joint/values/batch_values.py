@@ -12,11 +12,13 @@ from keras import ops
 from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.members import FUSED
 from coloss.joint.outputs.forward import Forward
+from coloss.joint.outputs.logits import classes_last
 from coloss.joint.supervision.labels import Labels, read_labels, row_losses
 from coloss.joint.supervision.member_loss import CLASSES, DENSE, MemberLoss
 from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective.expression import Call
 from coloss.objective.rows import Atom, Form
+from coloss.transfer.masks import both, keep
 
 Tensor = Any
 
@@ -109,24 +111,39 @@ class BatchValues:
         return TransferTerms(self, self.auxiliary or AuxiliaryLayers()).value(term)
 
     def classes(self, name: str) -> Tensor | None:
-        """Return a member's true classes (batch,), -1 where unlabelled.
+        """Return a member's true classes (batch, ...), -1 where there is none.
 
-        None where it has no labels, or is no classifier with one label a row.
+        One for each row or position: a label that is not known, or is the class that
+        the loss ignores, is none. None where the member has no labels, or is no
+        classifier.
         """
-        labels = self.labels(name)
-        if labels is None or self.losses[name].kind not in CLASSES:
+        labels, loss = self.labels(name), self.losses.get(name)
+        if labels is None or loss is None or loss.kind not in CLASSES:
             return None
         values = labels.values
-        if self.losses[name].kind == DENSE:
-            values = ops.argmax(values, axis=-1)
-        elif len(values.shape) == 2 and values.shape[-1] == 1:
+        if loss.kind == DENSE:
+            values = ops.argmax(classes_last(values, loss), axis=-1)
+        elif len(values.shape) > 1 and values.shape[-1] == 1:
             values = ops.squeeze(values, axis=-1)
-        if len(values.shape) != 1:
-            return None
         values = ops.cast(values, "int32")
-        if labels.rows is None:
-            return values
-        return ops.where(labels.rows, values, -1)
+        if loss.ignore_class is not None:
+            ignored = ops.equal(values, loss.ignore_class)
+            values = ops.where(ignored, -1, values)
+        return keep(values, labels.known, -1)
+
+    def counted_classes(self, name: str) -> tuple[Tensor, Tensor] | None:
+        """Return a member's true classes, and where they and its output count.
+
+        Returns:
+            (batch, ...) classes, 0 where nothing counts, and (batch, ...) bool; None
+            as `classes`.
+        """
+        classes = self.classes(name)
+        if classes is None:
+            return None
+        known = both(classes >= 0, self.forward.present.get(name))
+        known = both(known, self.forward.masks.get(name))
+        return keep(classes, known), known
 
 
 def fused_loss(losses: dict[str, MemberLoss]) -> MemberLoss | None:

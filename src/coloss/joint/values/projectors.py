@@ -10,7 +10,7 @@ import keras
 from coloss.objective import Objective, reach
 from coloss.objective.expression import Call, Port
 from coloss.transfer import TERMS
-from coloss.transfer.projector import NONE, Projector
+from coloss.transfer.projector import BOTH, EMBEDDING, NONE, Projector
 
 Tensor = Any
 Key = tuple[Call, Port, Port]
@@ -41,8 +41,12 @@ class Projectors(keras.layers.Layer):
                 (batch, ..., channels), as the term will see them.
         """
         for index, key in enumerate(self._keys):
-            layer = Projector(TERMS[key[0].function].projector, name=f"edge_{index}")
-            layer.build(*shapes_of(key))
+            layer = Projector(*_options_of(key[0]), name=f"edge_{index}")
+            shapes = shapes_of(key)
+            try:
+                layer.build(*shapes)
+            except ValueError as error:
+                raise ValueError(f"`{key[0]}`: {error}") from error
             setattr(self, f"_edge_{index}", layer)
         self.built = True
 
@@ -80,3 +84,9 @@ def needed(objective: Objective) -> list[Key]:
             for source in edge.sources:
                 found[term, edge.learner, source] = None
     return list(found)
+
+
+def _options_of(term: Call) -> tuple[str, int | None]:
+    """Return the kind of a term's projector and the width of its embedding."""
+    kind = TERMS[term.function].projector
+    return kind, term.option("dimension", EMBEDDING) if kind == BOTH else EMBEDDING

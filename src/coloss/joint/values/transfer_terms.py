@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING, Any
 from keras import ops
 
 from coloss.joint.auxiliary import AuxiliaryLayers
-from coloss.joint.inputs.missing_rows import both, replace_rows
 from coloss.joint.keras_internals import mask_of
 from coloss.joint.outputs.logits import Logits
+from coloss.joint.outputs.positions import Reading, read_masked
 from coloss.joint.values.projectors import Key
 from coloss.joint.values.term_schedule import OPTIONS
 from coloss.objective import reach
 from coloss.objective.expression import Call, Edge, Port
 from coloss.objective.rows import Atom, Form
 from coloss.transfer import TERMS, Term, gate
-from coloss.transfer.pooling import align
-from coloss.transfer.projector import NONE
+from coloss.transfer.masks import both, masked_mean, rows_of
+from coloss.transfer.pooling import Aligned, align
+from coloss.transfer.projector import BOTH, NONE
+from coloss.transfer.terms import (
+    CLASSES,
+    FEATURES,
+    LOSSES,
+    OUTPUTS,
+    PRESENT,
+    UNLABELED,
+)
 
 if TYPE_CHECKING:
     from coloss.joint.values.batch_values import BatchValues
@@ -45,14 +54,10 @@ class TransferTerms:
         """Create the projectors for the shapes of this batch."""
 
         def shapes_of(key: Key) -> tuple[Any, Any]:
-            term, learner, source = key
-            entry = TERMS[term.function]
-            values = [self._read(term, entry, port, None) for port in key[1:]]
-            try:
-                pair = self.aligned(entry, learner, source, *values)
-            except ValueError as error:
-                raise ValueError(f"`{term}`: {error}") from error
-            return _static(pair[0].shape), _static(pair[1].shape)
+            term, *ports = key
+            readings = [self._reading(term, port) for port in ports]
+            pair = _aligned(term, *readings)
+            return _static(pair.learner.shape), _static(pair.source.shape)
 
         self.auxiliary.projectors.create(shapes_of)
 
@@ -60,16 +65,13 @@ class TransferTerms:
         """Count how often each member that a gate compares is right."""
         found = {}
         for name in self.auxiliary.running_accuracy.names:
-            classes = self.batch.classes(name)
-            if classes is None:
+            counted = self.batch.counted_classes(name)
+            if counted is None:
                 raise ValueError(
                     f'gate="network" compares accuracies, and {name!r} has no class '
                     "labels."
                 )
-            known = classes >= 0
-            present = self.batch.forward.present.get(name)
-            if present is not None:
-                known = ops.logical_and(known, present)
+            classes, known = counted
             logits = self.responses.logits(name, None)
             hit = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), classes)
             found[name] = (
@@ -98,7 +100,7 @@ class TransferTerms:
         """Compute outside of a branch what the batch keeps for other terms."""
         for edge in reach.edges(term):
             self.batch.labels(edge.learner.member)
-            if TERMS[term.function].level == "losses":
+            if TERMS[term.function].level == LOSSES:
                 for port in (edge.learner, *edge.sources):
                     self.batch.atom(port.member)
 
@@ -120,20 +122,26 @@ class TransferTerms:
 
     def _apply(self, term: Call, learner: Port, sources: list[Port]) -> Atom:
         entry = TERMS[term.function]
-        mask = self._rows(entry, learner, sources)
-        options: dict[str, Any] = {
-            key: value for key, value in term.options if key not in _OURS
-        }
+        readings = [self._reading(term, port) for port in (learner, *sources)]
+        mask = self._counted(entry, learner.member, readings)
+        options = _own_options(term, entry)
         if entry.labels != "none":
             options["labels"] = self._labels(term, entry, learner.member)
         if entry.source_masks:
             # A row without one of its sources is taught by the others.
-            options["source_masks"] = [self._seen(entry, port) for port in sources]
+            options["source_masks"] = [reading.known for reading in readings[1:]]
         if term.option("gate") == "row":
-            options["weights"] = self._row_gate(term, learner, sources)
-        tensors = self._tensors(term, entry, learner, sources, mask)
+            options["weights"] = self._row_gate(term, entry, learner, sources[0])
+        arguments = self._arguments(term, entry, readings, mask)
+        if entry.level == FEATURES:
+            pair = _aligned(term, *map(Reading.holding, readings, arguments))
+            mask = both(mask, pair.mask)
+            arguments = [pair.learner, pair.source]
+            if entry.projector != NONE:
+                key = term, learner, sources[0]
+                arguments = list(self.auxiliary.projectors[key](*arguments))
         try:
-            value = entry.function(*tensors, mask=mask, **options)
+            value = entry.function(*arguments, mask=mask, **options)
         except ValueError as error:
             raise ValueError(f"`{term}`: {error}") from error
         value = ops.cast(value, "float32")
@@ -142,30 +150,55 @@ class TransferTerms:
             value = value * accuracy.trust(learner.member, sources[0].member)
         return Atom(value, None if mask is None else ops.any(mask))
 
-    def _rows(self, entry: Term, learner: Port, sources: list[Port]) -> Tensor | None:
-        """Return the rows that count: present everywhere, labelled as the term asks."""
-        mask = self._seen(entry, learner)
-        if not entry.source_masks:
-            for port in sources:
-                mask = both(mask, self._seen(entry, port))
-        labels = self.batch.labels(learner.member)
-        rows = None if labels is None else labels.rows
-        size = self.batch.forward.size
-        if entry.scope == "labeled":
-            if labels is None:
-                rows = ops.zeros((size,), dtype="bool")
-            return both(mask, rows)
-        if entry.scope == "unlabeled" and labels is not None:
-            if rows is None:
-                return ops.zeros((size,), dtype="bool")
-            return both(mask, ops.logical_not(rows))
-        return mask
+    def _reading(self, term: Call, port: Port) -> Reading:
+        """Return what a term reads at a port, and what of it counts."""
+        level, forward = TERMS[term.function].level, self.batch.forward
+        if level == LOSSES:
+            atom = self.batch.atom(port.member)
+            return Reading(atom.values, atom.mask)
+        if port.path:
+            value = forward.taps[port.member, port.path]
+            mask = mask_of(value)
+        else:
+            value = self.responses.at(level, port.member, term)
+            mask = forward.masks.get(port.member)
+        try:
+            present = forward.present.get(port.member)
+            return read_masked(str(port), value, present, mask)
+        except ValueError as error:
+            raise ValueError(f"`{term}`: {error}") from error
 
-    def _seen(self, entry: Term, port: Port) -> Tensor | None:
-        """Return the rows on which a term can read a member; None: all."""
-        if entry.level == "losses":
-            return self.batch.atom(port.member).mask
-        return self.batch.forward.present.get(port.member)
+    def _counted(
+        self, entry: Term, member: str, readings: list[Reading]
+    ) -> Tensor | None:
+        """Return what counts: there on every side, and labelled as the term asks.
+
+        Of layers these are rows; which of their positions count is known once both
+        are of one shape.
+        """
+        layers = entry.level == FEATURES
+        known = [one.rows if layers else one.known for one in readings]
+        mask = known[0]
+        for other in () if entry.source_masks else known[1:]:
+            mask = both(mask, other)
+        if entry.scope == PRESENT:
+            return mask
+        labels = self.batch.labels(member)
+        if labels is None:
+            if entry.scope == UNLABELED:
+                return mask
+            return both(mask, ops.zeros((self.batch.forward.size,), dtype="bool"))
+        labelled = labels.known
+        if labelled is None:
+            labelled = ops.ones((self.batch.forward.size,), dtype="bool")
+        positions = readings[0].values.shape[:-1]
+        if entry.level not in (CLASSES, OUTPUTS) or len(labelled.shape) > len(
+            positions
+        ):
+            labelled = rows_of(labelled)
+        if entry.scope == UNLABELED:
+            labelled = ops.logical_not(labelled)
+        return both(mask, labelled)
 
     def _labels(self, term: Call, entry: Term, member: str) -> Tensor | None:
         found = self.batch.classes(member)
@@ -173,71 +206,62 @@ class TransferTerms:
             raise ValueError(f"`{term}` needs class labels of {member!r}; it has none.")
         return found
 
-    def _row_gate(self, term: Call, learner: Port, sources: list[Port]) -> Tensor:
-        logits = self.responses.logits
-        return gate.row_gate(
-            logits(learner.member, term),
-            logits(sources[0].member, term),
-            self.batch.classes(learner.member),
+    def _row_gate(self, term: Call, entry: Term, learner: Port, source: Port) -> Tensor:
+        """Return how far the source is followed: by position, or by row for layers."""
+        logits, forward = self.responses.logits, self.batch.forward
+        own, other = (
+            read_masked(
+                port.member,
+                logits(port.member, term),
+                forward.present.get(port.member),
+                forward.masks.get(port.member),
+            )
+            for port in (learner, source)
         )
-
-    def _tensors(
-        self,
-        term: Call,
-        entry: Term,
-        learner: Port,
-        sources: list[Port],
-        mask: Tensor | None,
-    ) -> list[Tensor]:
-        """Return the term's arguments: learner first, sources detached."""
-        if entry.level == "losses":
-            ports = (learner, *sources)
-            values = [self.batch.atom(port.member).values for port in ports]
-        else:
-            values = [self._read(term, entry, learner, mask)]
-            for port in sources:
-                seen = self._seen(entry, port) if entry.source_masks else mask
-                values.append(self._read(term, entry, port, seen))
-        if term.option("detach", True):
-            values[1:] = [ops.stop_gradient(value) for value in values[1:]]
-        if entry.level != "features" or len(values) != 2:
-            return values
+        known = both(own.known, other.known)
         try:
-            pair = self.aligned(entry, learner, sources[0], *values)
+            found = gate.row_gate(
+                own.values, other.values, self.batch.classes(learner.member), known
+            )
         except ValueError as error:
             raise ValueError(f"`{term}`: {error}") from error
-        if entry.projector == NONE:
-            return list(pair)
-        return list(self.auxiliary.projectors[term, learner, sources[0]](*pair))
+        if entry.level == FEATURES:
+            return masked_mean(found, known, per_row=True)
+        return found
 
-    def aligned(
-        self, entry: Term, learner: Port, source: Port, first: Tensor, second: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return both layers' outputs in shapes that the term can compare."""
+    def _arguments(
+        self, term: Call, entry: Term, readings: list[Reading], mask: Tensor | None
+    ) -> list[Tensor]:
+        """Return what a term is given: the learner's first, the sources' detached."""
+        others = [
+            one.filled(one.known if entry.source_masks else mask)
+            for one in readings[1:]
+        ]
+        if term.option("detach", True):
+            others = [ops.stop_gradient(other) for other in others]
+        return [readings[0].filled(mask), *others]
+
+
+def _aligned(term: Call, learner: Reading, source: Reading) -> Aligned:
+    """Return both layers' outputs in shapes that the term can compare."""
+    entry = TERMS[term.function]
+    try:
         return align(
-            first,
-            second,
-            self._positions(learner),
-            self._positions(source),
+            learner.values,
+            source.values,
+            learner.positions,
+            source.positions,
             positions=entry.positions,
-            vectors=entry.projector == "both",  # Embeddings are of whole rows.
+            vectors=entry.projector == BOTH,  # Embeddings are of whole rows.
         )
+    except ValueError as error:
+        raise ValueError(f"`{term}`: {error}") from error
 
-    def _positions(self, port: Port) -> Tensor | None:
-        value = self.batch.forward.taps.get((port.member, port.path))
-        return None if value is None else mask_of(value)
 
-    def _read(self, term: Call, entry: Term, port: Port, mask: Tensor | None) -> Tensor:
-        if port.path:
-            value = self.batch.forward.taps[port.member, port.path]
-            if not hasattr(value, "shape"):
-                raise ValueError(
-                    f"`{term}`: layer `{port}` returns a {type(value).__name__}; "
-                    "expected one tensor."
-                )
-        else:
-            value = self.responses.at(entry.level, port.member, term)
-        return replace_rows(value, mask, 1.0)
+def _own_options(term: Call, entry: Term) -> dict[str, Any]:
+    """Return the options that the term's own function takes."""
+    ours = {*_OURS, *(("dimension",) if entry.projector == BOTH else ())}
+    return {key: value for key, value in term.options if key not in ours}
 
 
 def _static(shape: Any) -> tuple[int | None, ...]:
