@@ -6,16 +6,12 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
+from coloss.cli.config.data import ROW
 from coloss.cli.errors import CliError
 from coloss.objective.expression import check_identifier
 from coloss.recipes import learn_from
-
-ID_NAMES = ("id", "ids", "name", "file", "filename", "utterance", "key", "index")
-TIMES = ("frameTime", "frameIndex")
-LABEL_NAMES = ("label", "labels", "class", "emotion", "target", "y")
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,9 @@ class Wanted:
         ids: file of ids, by member.
         regression: whether labels are numbers.
         own_ids: column of ids, by member whose file has another one.
-        times: columns of time, by member; openSMILE writes them, and they are none.
+        left_out: columns that are hardly meant as features, by member.
+        headerless: files whose first line holds values.
+        draws_validation: whether `split` names no rows for validation.
     """
 
     members: Mapping[str, str]
@@ -46,7 +44,9 @@ class Wanted:
     ids: Mapping[str, str]
     regression: bool
     own_ids: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    times: Mapping[str, list[str]] = dataclasses.field(default_factory=dict)
+    left_out: Mapping[str, list[str]] = dataclasses.field(default_factory=dict)
+    headerless: frozenset[str] = frozenset()
+    draws_validation: bool = False
 
     @classmethod
     def from_options(cls, members: list[str], ids: list[str], **others: Any) -> Self:
@@ -57,43 +57,8 @@ class Wanted:
         """
         return cls(members=_pairs(members), ids=_pairs(ids), **others)
 
-    def completed(self, folder: Path) -> Wanted:
-        """Return the same with id and label found in the files, where they exist.
 
-        Args:
-            folder: that paths are relative to.
-
-        Raises:
-            CliError: if a file is there and its columns do not say.
-        """
-        if not self.members:
-            return _PATTERN
-        source = self.table or self.labels
-        if source is None:
-            raise CliError("the labels are in no file: --labels FILE, or --table FILE.")
-        path = folder / source
-        if not path.exists():
-            raise CliError(f"there is no file '{path}'.")
-        names = _columns(path) or []
-        label = self.label or _guess("label", LABEL_NAMES, names, path)
-        # One table needs no id.
-        id = self.id
-        if id is None and self.table is None:
-            id = _guess("id", ID_NAMES, names, path)
-        headers = {} if self.table else _headers(self.members, folder)
-        own = {
-            name: _guess("id", ID_NAMES, columns, folder / self.members[name])
-            for name, columns in headers.items()
-            if id is not None and id not in columns
-        }
-        times = {
-            name: [column for column in columns if column in TIMES]
-            for name, columns in headers.items()
-        }
-        return dataclasses.replace(self, id=id, label=label, own_ids=own, times=times)
-
-
-_PATTERN = Wanted(
+PATTERN = Wanted(
     members={"acoustic": "acoustic.csv", "visual": "visual.npz", "text": "text.csv"},
     labels="labels.csv",
     table=None,
@@ -122,34 +87,6 @@ def _pairs(given: list[str]) -> dict[str, str]:
     return found
 
 
-def _columns(path: Path) -> list[str]:
-    from coloss.data.readers import DataError, column_names
-
-    try:
-        return column_names(path)
-    except DataError as error:
-        raise CliError(str(error)) from None
-
-
-def _headers(members: Mapping[str, str], folder: Path) -> dict[str, list[str]]:
-    """Return the columns of every member's table; arrays have none."""
-    return {
-        name: _columns(folder / file)
-        for name, file in members.items()
-        if not file.lower().endswith((".npy", ".npz"))
-    }
-
-
-def _guess(what: str, usual: tuple[str, ...], names: list[str], path: Path) -> str:
-    found = [name for name in names if name.lower() in usual]
-    if len(found) == 1:
-        return found[0]
-    shown = ", ".join(names[:8])
-    raise CliError(
-        f"{path}: which column is the {what}? Say it: --{what} NAME (columns: {shown})."
-    )
-
-
 def written(wanted: Wanted) -> str:
     """Return the configuration as commented TOML."""
     parts = (_data, _members, _objective, _training, _study)
@@ -174,9 +111,10 @@ def _data(wanted: Wanted) -> str:
         "[data]",
         _line("table", wanted.table, "all.parquet", "one file with everything")
         if wanted.table
-        else _line("labels", wanted.labels, "", "ids and labels, one row each"),
-        _line("id", wanted.id, "id", "joins the files, in any order"),
-        _line("label", wanted.label, "label", "empty, ? or -1: unlabelled"),
+        else _line("labels", wanted.labels, "", _what_labels(wanted)),
+        *_header(wanted, wanted.table or wanted.labels),
+        _line("id", wanted.id, "id", _what_id(wanted)),
+        _line("label", wanted.label, "label", _what_label(wanted)),
         _line("split", wanted.split, "split", "says train, validation or test"),
         _line("group", wanted.group, "speaker", "never torn apart by a split"),
     ]
@@ -184,11 +122,35 @@ def _data(wanted: Wanted) -> str:
         lines.append('task = "regression"')
     if wanted.split is None:
         lines.append("fractions = { validation = 0.15, test = 0.15 }")
+    elif wanted.draws_validation:
+        lines.append("fractions = { validation = 0.15 }  # of the rows for train")
     lines += [
         '# unlisted = "unlabelled"  # train on rows whose id has no label row, too',
         "",
     ]
     return "\n".join(lines)
+
+
+def _what_labels(wanted: Wanted) -> str:
+    if wanted.labels in wanted.members.values():
+        return "the label is a column of this member's file, and no feature"
+    return "ids and labels, one row each" if wanted.id != ROW else "one row each"
+
+
+def _what_id(wanted: Wanted) -> str:
+    if wanted.id == ROW:
+        return "no column: all files have the same rows in the same order"
+    return "joins the files, in any order"
+
+
+def _what_label(wanted: Wanted) -> str:
+    return "empty or ?: unlabeled" if wanted.regression else "empty, ? or -1: unlabeled"
+
+
+def _header(wanted: Wanted, file: str | None) -> list[str]:
+    if file not in wanted.headerless:
+        return []
+    return ["header = false  # its first line holds values; columns are column_1, ..."]
 
 
 def _members(wanted: Wanted) -> str:
@@ -199,12 +161,12 @@ def _members(wanted: Wanted) -> str:
         if wanted.table:
             lines += [f"columns = {_text(value.split(','))}"]
         else:
-            lines += [f"data = {_text(value)}"]
+            lines += [f"data = {_text(value)}", *_header(wanted, value)]
         if name in wanted.own_ids:
             lines += [f"id = {_text(wanted.own_ids[name])}"]
-        if wanted.times.get(name):
-            left_out = [f"!{column}" for column in wanted.times[name]]
-            lines += [f"columns = {_text(['*', *left_out])}  # all but time"]
+        if wanted.left_out.get(name):
+            left_out = [f"!{column}" for column in wanted.left_out[name]]
+            lines += [f"columns = {_text(['*', *left_out])}  # all but these"]
         if name in wanted.ids:
             lines += [f"ids = {_text(wanted.ids[name])}"]
         lines += [
