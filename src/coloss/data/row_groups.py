@@ -65,6 +65,20 @@ class RowGroups:
         self.read(0)
         self.names = dict(self._names)
 
+    def leave_out(self, name: str, columns: Collection[str], reason: str) -> None:
+        """Read some columns of a member no longer.
+
+        Args:
+            name: the member.
+            columns: their names.
+            reason: why, as the rest of a sentence about a column.
+        """
+        self.columns[name] = [c for c in self.columns[name] if c not in columns]
+        self.left_out[name] += [LeftOut(column, reason) for column in columns]
+        self._names = {}
+        self.read(0)
+        self.names = dict(self._names)
+
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._ends) - 1

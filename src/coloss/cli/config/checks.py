@@ -78,6 +78,8 @@ def _members(config: Config) -> Iterator[Problem]:
         yield from _name(name, path)
         if one_table and member.data is not None:
             yield Problem((*path, "data"), "is not for a data set in one `table`")
+        if one_table and member.header is not None:
+            yield Problem((*path, "header"), "is said in [data] for a `table`")
         if member.id is not None and (one_table or config.data.id is None):
             yield Problem(
                 (*path, "id"), "needs `data.id`, and a file of its own for the member"

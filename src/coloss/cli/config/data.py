@@ -41,6 +41,14 @@ class Data(Part):
         str | None,
         Field(description="One file with everything, instead of one a member."),
     ] = None
+    header: Annotated[
+        bool | None,
+        Field(
+            description="Whether the first line of `labels` or `table` names its "
+            "columns (CSV, TSV). false: they are called column_1, column_2 and so on. "
+            "When left out, it does; a file where it seems not to is asked about."
+        ),
+    ] = None
     id: Annotated[
         str | None,
         Field(

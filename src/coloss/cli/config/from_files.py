@@ -1,4 +1,4 @@
-"""What `coloss init` finds in files: headers, ids, the label, and what joins the rows."""
+"""What `coloss init` finds in files: headers, ids, the label, what joins the rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from coloss.cli.errors import CliError
 from coloss.data.readers import (
     column_as_text,
     column_names,
-    looks_like_data,
+    looks_headerless,
     read_features,
     read_table,
 )
@@ -22,7 +22,6 @@ from coloss.data.splitting import ALIASES
 ID_NAMES = ("id", "ids", "name", "file", "filename", "utterance", "key", "index")
 TIMES = ("frameTime", "frameIndex")
 LABEL_NAMES = ("label", "labels", "class", "emotion", "target", "y")
-_TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _ARRAYS = (".npy", ".npz")
 
 
@@ -76,8 +75,7 @@ class _Files:
                 raise CliError(f"there is no file '{path}'.")
             if path.suffix.lower() in _ARRAYS:
                 continue
-            text = path.suffix.lower() in _TEXT_SUFFIXES
-            if text and looks_like_data(path):
+            if looks_headerless(path):
                 self.headerless.append(file)
             self.columns[file] = column_names(path, header=self.header(file))
 
@@ -163,7 +161,7 @@ def _labeled(wanted: Wanted, files: _Files) -> tuple[str, str]:
 
 
 def _last_columns(tables: list[str], files: _Files) -> tuple[str, str] | None:
-    """Return the last column of headerless files, where it can be nothing but the label.
+    """Return the last column of headerless files, where it is surely the label.
 
     It is where it is the same in each of several files, or the one column of text.
     """
@@ -246,11 +244,12 @@ def _check_rows(wanted: Wanted, files: _Files) -> None:
     if len(set(rows.values())) > 1:
         shown = ", ".join(f"{file}: {number}" for file, number in rows.items())
         ids = files.ids(str(wanted.labels))
-        known = some(files.columns[str(wanted.labels)], 8)
+        known = files.columns.get(str(wanted.labels), [])
+        seen = f"like ids: {some(ids)}" if ids else f"columns: {some(known, 8)}"
         raise CliError(
             "what joins the rows? No column of ids is in every file, and the files "
             f"have different numbers of rows ({shown}). Which column is the id? Say "
-            f"it: --id NAME ({'like ids: ' + some(ids) if ids else 'columns: ' + known})."
+            f"it: --id NAME ({seen})."
         )
 
 

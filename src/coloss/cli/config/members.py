@@ -21,6 +21,14 @@ class Member(Part):
     data: Annotated[
         str | None, Field(description="File of its features; not with `data.table`.")
     ] = None
+    header: Annotated[
+        bool | None,
+        Field(
+            description="Whether the first line of `data` names its columns "
+            "(CSV, TSV). false: they are called column_1, column_2 and so on. When "
+            "left out, it does; a file where it seems not to is asked about."
+        ),
+    ] = None
     id: Annotated[
         str | None, Field(description="Column of the ids here, instead of `data.id`.")
     ] = None

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from coloss.cli.config import Config
 from coloss.cli.runs.labels import Labels, label_file
-from coloss.cli.runs.settle import columns_by_file
+from coloss.cli.runs.settle import columns_by_file, header_of
 from coloss.data import align
-from coloss.data.readers import DataError, Features, column_as_text, read_table
+from coloss.data.readers import (
+    DataError,
+    Features,
+    column_as_text,
+    id_difference,
+    label_like,
+    read_table,
+)
 from coloss.data.readers.errors import some
+from coloss.data.readers.left_out import LABEL
 from coloss.names import counted
-
-_ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}$")
-"""Of a file's name; numbers behind a dot tell ids apart."""
 
 
 def joined(
@@ -48,18 +51,46 @@ def joined(
     seen = {key for features in found.values() for key in features.ids or []}
     empty = [key for key in labels.ids if key not in seen]
     if empty:
-        other = _otherwise(empty, seen)
-        mend = (
-            other.told("in the labels", "in a member's file")
-            if other
-            else "Remove them, or check that ids are written the same way"
-        )
+        other = id_difference(empty, seen)
+        if other is not None:
+            raise DataError(f"data.labels: {other}")
         verb = "is" if len(empty) == 1 else "are"
         raise DataError(
             f"{counted(len(empty), 'id')} of the labels {verb} in no member's file: "
-            f"{some(empty)}. {mend}"
+            f"{some(empty)}. Remove them, or check that ids are written the same way"
         )
     return labels
+
+
+def without_labels(
+    config: Config, labels: Labels, found: dict[str, Features]
+) -> dict[str, Features]:
+    """Return features without the columns that say the label in every row.
+
+    Those that the configuration names in full are meant, and stay.
+
+    Args:
+        config: settled.
+        labels: joined.
+        found: features by member, as read.
+
+    Raises:
+        DataError: if a member has no other column.
+    """
+    known: Any = labels.values
+    if config.data.id is not None:
+        known = dict(zip(labels.ids, labels.values, strict=True))
+    kept = {}
+    for name, features in found.items():
+        named = config.members[name].columns or ()
+        copies = [c for c in label_like(features, known) if c not in named]
+        if copies and len(copies) == len(features.names):
+            raise DataError(
+                f"members.{name}: its only features say the label in every row: "
+                f"{some(copies)}"
+            )
+        kept[name] = features.without(copies, LABEL)
+    return kept
 
 
 def aligned(
@@ -90,7 +121,10 @@ def _check_places(
         if label not in names or file == labeled:
             continue
         # The same column in another file shows whether the order is the same.
-        table = read_table(folder / file, (label,), only=(label,))
+        header = header_of(config, file)
+        if header is False:
+            continue  # The same name is another column there.
+        table = read_table(folder / file, (label,), only=(label,), header=header)
         others = column_as_text(table, label, folder / file)
         differ = [
             row
@@ -117,11 +151,11 @@ def _check_listed(
     """Refuse ids without a label row, where these are not wanted."""
     if not unlisted:
         return
-    other = _otherwise(unlisted, known)
+    other = id_difference(unlisted, known)
     # Where none fits, what was meant is not that all rows are without a label.
     none = len(unlisted) == len(features.ids or ())
     if other and (none or config.data.unlisted == "refuse"):
-        raise DataError(f"members.{name}: {other.told('there', 'in the labels')}")
+        raise DataError(f"members.{name}: {other}")
     if config.data.unlisted == "refuse":
         verb = "has" if len(unlisted) == 1 else "have"
         raise DataError(
@@ -129,38 +163,3 @@ def _check_listed(
             f'labels: {some(unlisted)}. data.unlisted = "unlabelled" trains on them '
             'without a label, "drop" leaves them out'
         )
-
-
-class _Otherwise(NamedTuple):
-    """Ids that fit others but for their spelling."""
-
-    number: int
-    total: int
-    first: str
-    fits: str
-
-    def told(self, here: str, there: str) -> str:
-        return (
-            f"ids are written differently: {self.first!r} {here}, {self.fits!r} "
-            f"{there} ({self.number} of {self.total} fit without case, folder, ending "
-            "and leading zeros). Write them the same way"
-        )
-
-
-def _otherwise(ids: list[str], others: Iterable[str]) -> _Otherwise | None:
-    """Return which ids fit others but for their spelling, where most of them do."""
-    spelled: dict[str, list[str]] = {}
-    for key in others:
-        spelled.setdefault(_plain(key), []).append(key)
-    fits = [(key, spelled.get(_plain(key), [])) for key in ids]
-    pairs = [(key, found[0]) for key, found in fits if len(found) == 1]
-    if len(pairs) * 2 < len(ids) or not pairs:
-        return None
-    return _Otherwise(len(pairs), len(ids), *pairs[0])
-
-
-def _plain(key: str) -> str:
-    """Return an id without case, folder, ending of a file, and leading zeros."""
-    name = PurePosixPath(key.strip().replace("\\", "/")).name.casefold()
-    name = _ENDING.sub("", name)
-    return (name.lstrip("0") or "0") if name.isdigit() else name

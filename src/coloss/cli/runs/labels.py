@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from coloss.cli.config import Config
+from coloss.cli.runs.settle import header_of
 from coloss.data.label_encoding import class_codes, numbers
 from coloss.data.readers import DataError, column_as_text, ids_of, read_table
 from coloss.data.readers.errors import some
@@ -63,7 +64,8 @@ def read_labels(config: Config, folder: Path) -> Labels:
     wanted = [id, data.label, data.split, data.group]
     try:
         named = [name for name in wanted if name is not None]
-        table = read_table(path, named, only=named)
+        header = header_of(config, label_file(config))
+        table = read_table(path, named, only=named, header=header)
         values = column_as_text(table, data.label, path)
         if id is None:
             ids = [str(row) for row in range(table.num_rows)]

@@ -86,11 +86,13 @@ def no_member(name: str, config: Config) -> str:
 
 def _read(run: RunFolder, config: Config, name: str, path: Path) -> Features:
     """Return new features; their columns must be those of the training data."""
+    known = run.columns.get(name, {"names": [], "fill": None})
     try:
-        found = member_features(config, name, config.members[name], origin(run), path)
+        found = member_features(
+            config, name, config.members[name], origin(run), path, known["names"]
+        )
     except DataError as error:
         raise CliError(str(error)) from None
-    known = run.columns.get(name, {"names": [], "fill": None})
     values = found.values
     if known["names"] and found.names != known["names"]:
         values = _reordered(found, known["names"], path, name)

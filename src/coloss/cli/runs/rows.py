@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ import numpy as np
 
 from coloss.cli.config import Config
 from coloss.cli.config.members import Member
-from coloss.cli.runs.join import aligned, joined
+from coloss.cli.runs.join import aligned, joined, without_labels
 from coloss.cli.runs.labels import (
     Labels,
     check_training_labels,
     codes_of,
     read_labels,
 )
-from coloss.cli.runs.settle import settled
+from coloss.cli.runs.settle import header_of, settled
 from coloss.data.filling import filled, means_of
 from coloss.data.readers import (
     DataError,
@@ -97,6 +98,7 @@ def read_rows(config: Config, folder: Path) -> Rows:
         for name, member in config.members.items()
     }
     labels = joined(config, labels, found, folder)
+    found = without_labels(config, labels, found)
     x = aligned(config, labels, found)
     y, classes = codes_of(config, labels)
     parts = parts_of(config, labels)
@@ -125,7 +127,12 @@ def read_rows(config: Config, folder: Path) -> Rows:
 
 
 def member_features(
-    config: Config, name: str, member: Member, folder: Path, given: Path | None = None
+    config: Config,
+    name: str,
+    member: Member,
+    folder: Path,
+    given: Path | None = None,
+    meant: Collection[str] = (),
 ) -> Features:
     """Return one member's features.
 
@@ -135,14 +142,15 @@ def member_features(
         member: its table in the configuration.
         folder: that paths are relative to.
         given: a file to read instead of that of the configuration.
+        meant: columns that are features whatever they seem to be.
     """
     data = config.data
-    reserved = [v for v in (data.label, data.split, data.group) if v is not None]
+    reserved = reserved_columns(config, member)
     file = given or folder / str(member.data or data.table)
     try:
         if data.table is not None:
-            table = read_table(file, () if data.id is None else (data.id,))
-            return features_of(table, file, data.id, member.columns, reserved)
+            table = read_table(file, [data.id] if data.id else [], header=data.header)
+            return features_of(table, file, data.id, member.columns, reserved, meant)
         return read_features(
             file,
             id=member.id or data.id,
@@ -151,9 +159,23 @@ def member_features(
             # New rows of an array come with ids of their own, in an NPZ file.
             ids=folder / member.ids if member.ids and given is None else None,
             array=member.array if file.suffix.lower() == ".npz" else None,
+            header=header_of(config, str(member.data)),
+            meant=meant,
         )
     except DataError as error:
         raise DataError(f"members.{name}: {error}") from None
+
+
+def reserved_columns(config: Config, member: Member) -> list[str]:
+    """Return the columns of a member's file that are no features, such as the label.
+
+    Without a header, the same name means another column in every file; it is the
+    label in its own file alone.
+    """
+    data = config.data
+    if header_of(config, str(member.data)) is False and member.data != data.labels:
+        return []
+    return [v for v in (data.label, data.split, data.group) if v is not None]
 
 
 def parts_of(config: Config, labels: Labels) -> np.ndarray:

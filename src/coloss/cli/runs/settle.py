@@ -48,7 +48,25 @@ def columns_by_file(config: Config, folder: Path) -> dict[str, list[str]]:
     """Return the columns of every member's table, by its path; arrays have none."""
     files = [m.data for m in config.members.values() if m.data is not None]
     tables = [f for f in files if not f.lower().endswith((".npy", ".npz"))]
-    return {file: column_names(folder / file) for file in dict.fromkeys(tables)}
+    return {
+        file: column_names(folder / file, header=header_of(config, file))
+        for file in dict.fromkeys(tables)
+    }
+
+
+def header_of(config: Config, file: str) -> bool | None:
+    """Return what the configuration says of a file's first line.
+
+    Args:
+        config: checked.
+        file: of a member, of the labels, or the table, as it is given there.
+    """
+    if (
+        file in (config.data.labels, config.data.table)
+        and config.data.header is not None
+    ):
+        return config.data.header
+    return next((m.header for m in config.members.values() if m.data == file), None)
 
 
 def _file_of_label(config: Config, folder: Path) -> str:
@@ -56,6 +74,12 @@ def _file_of_label(config: Config, folder: Path) -> str:
     label = config.data.label
     columns = columns_by_file(config, folder)
     holders = [file for file, names in columns.items() if label in names]
+    bare = [file for file in holders if header_of(config, file) is False]
+    if len(bare) > 1:
+        raise DataError(
+            f"data.label: {label!r} is a column of {', '.join(bare)}, which have no "
+            "header; say which is meant: data.labels"
+        )
     if holders:
         return holders[0]
     known = dict.fromkeys(name for names in columns.values() for name in names)
@@ -70,7 +94,7 @@ def _has_rows_column(config: Config, folder: Path) -> bool:
     columns = columns_by_file(config, folder)
     path = str(config.data.labels or config.data.table)
     if path not in columns:
-        columns[path] = column_names(folder / path)
+        columns[path] = column_names(folder / path, header=header_of(config, path))
     if ROW in columns[path]:
         return True
     for file, names in columns.items():

@@ -6,7 +6,7 @@ the file again, in another order. Only some row groups are in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,9 @@ from coloss.cli.runs.source_base import (
     is_labelled,
     standardizes,
 )
-from coloss.data.readers import DataError
+from coloss.data.readers import DataError, Features, label_like
+from coloss.data.readers.errors import some
+from coloss.data.readers.left_out import LABEL
 from coloss.data.row_groups import RowGroups
 from coloss.data.splitting import PARTS
 from coloss.data.standardizing import RunningStandardizer, Standardizer
@@ -63,11 +65,58 @@ class Streamed:
             {name: member.columns for name, member in config.members.items()},
             [c for c in (data.id, data.label, data.split, data.group) if c is not None],
         )
+        for name, copies in self._copies(labels.values).items():
+            self.groups.leave_out(name, copies, LABEL)
         self.shapes = {n: (len(c),) for n, c in self.groups.names.items()}
         self._measures, self._missing = self._pass()
         for name, missing in self._missing.items():
             if missing[self.parts == "train"].all():
                 raise DataError(f"members.{name}: no training row has its features")
+
+    def _copies(self, labels: list[str | None]) -> dict[str, list[str]]:
+        """Return the columns that say the label in every row, by member.
+
+        What does so in all rows does in the first row group; only such columns are
+        read from the others.
+        """
+        found = self._saying(labels, [0], self.groups.names)
+        if any(found.values()) and len(self.groups) > 1:
+            found = self._saying(labels, range(len(self.groups)), found)
+        for name, copies in found.items():
+            if copies and len(copies) == len(self.groups.names[name]):
+                raise DataError(
+                    f"members.{name}: its only features say the label in every row: "
+                    f"{some(copies)}"
+                )
+            inside = [c for c in copies if c not in self.groups.columns[name]]
+            if inside:
+                raise DataError(
+                    f"members.{name}: {some(inside)} in a column of lists says the "
+                    "label in every row; leave that column out, or read the table "
+                    "without data.stream"
+                )
+        return {name: copies for name, copies in found.items() if copies}
+
+    def _saying(
+        self,
+        labels: list[str | None],
+        numbers: Iterable[int],
+        among: Mapping[str, list[str]],
+    ) -> dict[str, list[str]]:
+        """Return which of some columns say the label in some row groups."""
+        known: list[str | None] = []
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in among}
+        for number in numbers:
+            known += labels[self.groups.rows(number)]
+            for name, values in self.groups.read(number).items():
+                places = [self.groups.names[name].index(c) for c in among[name]]
+                parts[name].append(values[:, places])
+        found = {}
+        for name, columns in among.items():
+            named = self.config.members[name].columns or ()
+            features = Features(None, np.concatenate(parts[name]), list(columns))
+            found[name] = [c for c in label_like(features, known) if c not in named]
+        return found
 
     def _pass(self) -> tuple[dict[str, RunningStandardizer], dict[str, np.ndarray]]:
         measures = {
