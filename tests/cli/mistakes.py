@@ -278,16 +278,16 @@ FILES = [
     Mistake(
         "an id that has no label row",
         "1 id has no row among the labels: 'clip_007'",
-        spoil=edit("labels.csv", '"clip_007"', '"clip_7"'),
+        spoil=edit("labels.csv", '"clip_007"', '"another"'),
     ),
     Mistake(
         "ids in capitals",
-        "(60 of 60 fit without case, folder, ending and leading zeros)",
+        "(capital and small letters; 60 ids)",
         spoil=edit("labels.csv", "clip_", "CLIP_"),
     ),
     Mistake(
         "ids with the ending of a file",
-        "members.acoustic: ids are written differently: 'clip_",
+        "members.acoustic: your ids are written differently: 'clip_",
         spoil=lambda folder: relabelled(folder, emotion_of, ending=".wav"),
     ),
     Mistake(

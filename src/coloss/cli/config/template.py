@@ -124,11 +124,11 @@ def _data(wanted: Wanted) -> str:
         lines.append("fractions = { validation = 0.15, test = 0.15 }")
     elif wanted.draws_validation:
         lines.append("fractions = { validation = 0.15 }  # of the rows for train")
-    lines += [
-        '# unlisted = "unlabelled"  # train on rows whose id has no label row, too',
-        "",
-    ]
-    return "\n".join(lines)
+    if wanted.id not in (ROW, None):
+        lines.append(
+            '# unlisted = "unlabelled"  # train on rows whose id has no label row, too'
+        )
+    return "\n".join([*lines, ""])
 
 
 def _what_labels(wanted: Wanted) -> str:

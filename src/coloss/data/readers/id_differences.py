@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from coloss.names import counted
+
 
 class IdDifference(NamedTuple):
     """How the ids of two files differ.
@@ -25,7 +27,7 @@ class IdDifference(NamedTuple):
         ours, theirs = self.example
         return (
             f"your ids are written differently: {ours!r} here is {theirs!r} there "
-            f"({self.how}; {self.number} ids). Write them alike in one of the files"
+            f"({self.how}; {counted(self.number, 'id')}). Write them alike in one of the files"
         )
 
 
