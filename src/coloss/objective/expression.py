@@ -14,7 +14,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-OptionValue = float | int | bool | str | None
+from coloss.objective.printer import (
+    ATOM,
+    OPERATORS,
+    SUM,
+    UNARY,
+    OptionValue,
+    Spelled,
+    layer_text,
+    literal_text,
+    option_text,
+    wrapped,
+)
 
 
 class Expression:
@@ -68,9 +79,11 @@ class Expression:
 
     def __str__(self) -> str:
         """Return text that parses back to this tree."""
-        from coloss.objective.printer import to_text
+        return self._spelled()[0]
 
-        return to_text(self)
+    def _spelled(self) -> Spelled:
+        """Return the text with the fewest parentheses, and how tightly it binds."""
+        raise NotImplementedError
 
     @property
     def children(self) -> tuple[Expression, ...]:
@@ -94,6 +107,10 @@ class Number(Expression):
         """Refuse values that no loss can be multiplied by."""
         if not math.isfinite(self.value):
             raise ValueError(f"A number must be finite; found {self.value!r}.")
+
+    def _spelled(self) -> Spelled:
+        """Return the text, and how tightly it binds."""
+        return literal_text(self.value)
 
     def __repr__(self) -> str:
         """Return the node's name and value."""
@@ -128,6 +145,10 @@ class Port(Expression):
         """Return the edge of a tuple of sources to this learner."""
         return edge(sources, self)
 
+    def _spelled(self) -> Spelled:
+        """Return the text, and how tightly it binds."""
+        return self.member + "".join(map(layer_text, self.path)), ATOM
+
     def __repr__(self) -> str:
         """Return the node's name and text."""
         return f"Port({str(self)!r})"
@@ -158,6 +179,10 @@ class Name(Expression):
         """Return the edge of a tuple of sources to this learner."""
         return edge(sources, self)
 
+    def _spelled(self) -> Spelled:
+        """Return the text, and how tightly it binds."""
+        return self.identifier, ATOM
+
     def __repr__(self) -> str:
         """Return the node's name and identifier."""
         return f"Name({self.identifier!r})"
@@ -173,6 +198,10 @@ class Negative(Expression):
     def children(self) -> tuple[Expression, ...]:
         """The operand."""
         return (self.operand,)
+
+    def _spelled(self) -> Spelled:
+        """Return the text, and how tightly it binds."""
+        return f"-{wrapped(self.operand._spelled(), UNARY)}", UNARY
 
     def __repr__(self) -> str:
         """Return the node's name and operand."""
@@ -192,6 +221,12 @@ class Binary(Expression):
         """Left and right operand."""
         return (self.left, self.right)
 
+    def _spelled(self) -> Spelled:
+        """Return the text, and how tightly it binds."""
+        precedence, left, right, sign = OPERATORS[self.operator]
+        first = wrapped(self.left._spelled(), left)
+        return f"{first}{sign}{wrapped(self.right._spelled(), right)}", precedence
+
     def __repr__(self) -> str:
         """Return the operator and both operands."""
         return f"Binary({self.operator!r}, {self.left!r}, {self.right!r})"
@@ -208,6 +243,13 @@ class Edge(Expression):
     def children(self) -> tuple[Expression, ...]:
         """The sources, then the learner."""
         return (*self.sources, self.learner)
+
+    def _spelled(self) -> Spelled:
+        """Return the text, and how tightly it binds."""
+        sources = ", ".join(map(str, self.sources))
+        if len(self.sources) > 1:
+            sources = f"({sources})"
+        return f"{sources} >> {self.learner}", SUM
 
     def __repr__(self) -> str:
         """Return the node's name and text."""
@@ -231,6 +273,12 @@ class Call(Expression):
     def option(self, name: str, default: Any = None) -> Any:
         """Return a keyword option's value, or `default`."""
         return dict(self.options).get(name, default)
+
+    def _spelled(self) -> Spelled:
+        """Return the text, and how tightly it binds."""
+        parts = [str(argument) for argument in self.arguments]
+        parts += [f"{name}={option_text(value)}" for name, value in self.options]
+        return f"{self.function}({', '.join(parts)})", ATOM
 
     def __repr__(self) -> str:
         """Return the function and its arguments."""

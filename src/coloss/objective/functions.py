@@ -19,13 +19,13 @@ from coloss.objective.expression import (
     Edge,
     Expression,
     Name,
-    OptionValue,
     as_expression,
     as_port,
     as_value,
     check_identifier,
 )
 from coloss.objective.pointwise import TABLE
+from coloss.objective.printer import OptionValue
 from coloss.objective.words import BATCH, DETACH, TRANSFER, Function, Option
 
 

@@ -12,11 +12,10 @@ from coloss.objective.expression import (
     Name,
     Negative,
     Number,
-    OptionValue,
     Port,
 )
 from coloss.objective.functions import FUNCTIONS
-from coloss.objective.printer import ATOM, POWER, PRODUCT, SUM, number_text
+from coloss.objective.printer import ATOM, POWER, PRODUCT, SUM, OptionValue, number_text
 from coloss.objective.words import TRANSFER, Notation, Pointwise
 
 _GREEK = (

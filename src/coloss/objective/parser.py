@@ -20,13 +20,13 @@ from coloss.objective.expression import (
     Expression,
     Name,
     Number,
-    OptionValue,
     Port,
     as_port,
     edge,
     negative,
 )
 from coloss.objective.functions import FUNCTIONS, find, make_call
+from coloss.objective.printer import OptionValue
 from coloss.objective.reach import undefined
 
 MAX_LENGTH = 4000

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from coloss.objective.expression import OptionValue
-from coloss.objective.printer import ATOM
+from coloss.objective.printer import ATOM, OptionValue
 
 POINTWISE, BATCH, DETACH, TRANSFER = "pointwise", "batch", "detach", "transfer"
 
