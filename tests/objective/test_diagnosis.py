@@ -11,10 +11,10 @@ from coloss.objective import (
     Expression,
     ObjectiveError,
 )
-from coloss.objective.diagnosis import explain
 from coloss.objective.dual import Point, evaluate
 from coloss.objective.explanation import EdgeInfo
 from coloss.objective.expression import Name
+from coloss.objective.objective import explain
 
 from .helpers import MEMBERS, QUESTION, VALUES, bound, lines, of, trees
 

@@ -1,11 +1,10 @@
 """What is minimised: the objective language. Knows no network and imports no Keras."""
 
-from coloss.objective.diagnosis import explain
 from coloss.objective.errors import ObjectiveError, ObjectiveWarning
 from coloss.objective.explanation import EdgeInfo, Explanation
 from coloss.objective.expression import Expression, coefficient, loss
 from coloss.objective.functions import FUNCTIONS, TRANSFER_TERMS
-from coloss.objective.objective import Objective
+from coloss.objective.objective import Objective, explain
 from coloss.objective.parser import parse
 
 __all__ = [

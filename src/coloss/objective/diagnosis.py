@@ -1,4 +1,4 @@
-"""`explain`: what a joint loss does to each network, from the expression alone.
+"""Diagnosis: what a joint loss does to each network, from the expression alone.
 
 Networks without common layers get exactly c_k times the gradient of their own
 loss, where c_k is the derivative of the joint loss by theirs. Its sign decides
@@ -10,62 +10,61 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from coloss.objective import reach
 from coloss.objective.advice import Findings, advise
 from coloss.objective.analysis import Analysis
+from coloss.objective.binding import bind, summands
 from coloss.objective.errors import ObjectiveError
 from coloss.objective.explanation import EdgeInfo, Explanation
 from coloss.objective.expression import Expression, Name
-from coloss.objective.objective import Objective
+from coloss.objective.parser import parse
 from coloss.objective.suggestion import suggest
 
 
-def explain(
-    objective: Objective | Expression | str,
-    *,
-    members: Sequence[str],
-    coefficients: Mapping[str, Any] | None = None,
-    at: Mapping[str, float] | None = None,
-    bounds: Mapping[str, float] | None = None,
-    frozen: Collection[str] = (),
-    regression: Collection[str] = (),
-) -> Explanation:
+@dataclass(frozen=True)
+class Networks:
+    """What is known of the networks; see `Objective.explain` for each.
+
+    Attributes:
+        members: their names.
+        coefficients: values by name.
+        at: typical losses by member; None: several points.
+        bounds: greatest loss of members whose loss is clipped.
+        frozen: members that are not trained.
+        regression: members whose outputs are no classes.
+    """
+
+    members: tuple[str, ...]
+    coefficients: Mapping[str, Any]
+    at: Mapping[str, float] | None
+    bounds: Mapping[str, float]
+    frozen: Collection[str]
+    regression: Collection[str]
+
+
+def diagnose(expression: Expression, networks: Networks) -> Explanation:
     """Return what an objective will do to each network.
 
     Args:
-        objective: text, a tree, or an objective.
-        members: the networks' names.
-        coefficients: values by name; a name without a number counts as 1.
-        at: typical losses by member; by default several points between 0.1 and 2.3
-            are looked at. Matters only where the objective is not linear.
-        bounds: greatest loss of members whose loss is clipped, such as 16.1 for a
-            softmax head in Keras.
-        frozen: members that are not trained.
-        regression: members whose outputs are no classes.
+        expression: the objective's tree; its names need not be bound.
+        networks: what is known of them.
 
     Raises:
         ObjectiveError: if a name in the objective is unknown.
-
-    Example:
-        >>> from coloss.objective.diagnosis import explain
-        >>> found = explain("a + w*(a - b)", members=["a", "b"])
-        >>> found.coefficients
-        {'a': '1 + w', 'b': '-w'}
-        >>> found.ascended, found.suggestion
-        (['b'], 'a + b + w*distill(b >> a)')
     """
-    names, given = tuple(members), coefficients or {}
+    names, given, frozen = networks.members, networks.coefficients, networks.frozen
     values = _numbers(given)
-    bound, unknown = _bind(Objective(objective), names, given)
-    known = {name: limit for name, limit in (bounds or {}).items() if limit < math.inf}
-    analysis = Analysis(bound.expression, names, values, at, known)
+    bound, unknown = _bind(expression, names, given)
+    known = {name: limit for name, limit in networks.bounds.items() if limit < math.inf}
+    analysis = Analysis(bound, names, values, networks.at, known)
     ascended, falling = analysis.ascended(frozen), analysis.falling(frozen)
     edges = _edges(analysis)
     idle = _idle(analysis, edges)
-    assumed = [n for n in bound.names if n not in values and n not in names]
+    assumed = [n for n in reach.names(bound) if n not in values and n not in names]
     slopes = analysis.slopes.items()
     return Explanation(
         objective=str(bound),
@@ -81,10 +80,10 @@ def explain(
         warnings=advise(Findings(analysis, edges, ascended, idle, frozen, assumed)),
         suggestion=suggest(
             analysis,
-            bound.summands,
+            summands(bound),
             failing=[name for name in names if name in (*ascended, *falling)],
             frozen=frozen,
-            regression=regression,
+            regression=networks.regression,
             is_sound=lambda text: _is_sound(text, analysis, [*given, *unknown], frozen),
         ),
     )
@@ -98,10 +97,10 @@ def _is_sound(
 ) -> bool:
     """Return whether a text binds, trains nobody to fail, and is defined."""
     try:
-        bound = Objective(text).bind(like.members, coefficients)
+        bound = bind(parse(text), like.members, coefficients)
     except ObjectiveError:
         return False
-    found = dataclasses.replace(like, expression=bound.expression, faults={})
+    found = dataclasses.replace(like, expression=bound, faults={})
     if found.ascended(frozen) or found.falling(frozen) or found.faults:
         return False
     return not any(math.isnan(slope.value) for slope in found.slopes.values())
@@ -121,11 +120,11 @@ def _numbers(coefficients: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _bind(
-    objective: Objective, members: tuple[str, ...], coefficients: Collection[str]
-) -> tuple[Objective, list[str]]:
+    expression: Expression, members: tuple[str, ...], coefficients: Collection[str]
+) -> tuple[Expression, list[str]]:
     """Bind; a name without a value is a coefficient unless it looks misspelt."""
     unknown: dict[str, None] = {}
-    for node in objective.expression.walk():
+    for node in expression.walk():
         if not isinstance(node, Name) or node.role == "member":
             continue
         name = node.identifier
@@ -135,7 +134,7 @@ def _bind(
         misspelt = alike and alike[0] not in name
         if node.role == "coefficient" or not misspelt:
             unknown[name] = None
-    return objective.bind(members, [*coefficients, *unknown]), list(unknown)
+    return bind(expression, members, [*coefficients, *unknown]), list(unknown)
 
 
 def _edges(analysis: Analysis) -> list[EdgeInfo]:

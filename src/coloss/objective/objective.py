@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from coloss.names import nearest_name, unknown
 from coloss.objective import reach
+from coloss.objective.binding import bind, summands
+from coloss.objective.diagnosis import Networks, diagnose
 from coloss.objective.errors import ObjectiveError
+from coloss.objective.explanation import Explanation
 from coloss.objective.expression import (
-    Binary,
-    Call,
     Edge,
     Expression,
-    Name,
-    Negative,
-    Port,
     as_expression,
     as_value,
-    check_identifier,
-    negative,
 )
-from coloss.objective.functions import FUNCTIONS
+from coloss.objective.latex import to_latex
 from coloss.objective.parser import MAX_DEPTH, parse
-
-if TYPE_CHECKING:
-    from coloss.objective.explanation import Explanation
 
 
 class Objective:
@@ -65,12 +57,8 @@ class Objective:
 
     @property
     def summands(self) -> tuple[Expression, ...]:
-        """The operands of the top-level `+` and `-`, as written.
-
-        A subtracted operand appears with its minus sign, so that the summands add
-        up to the objective. Parentheses are not expanded.
-        """
-        return tuple(_summands(self.expression))
+        """The operands of the top-level `+` and `-`; see `binding.summands`."""
+        return summands(self.expression)
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -81,13 +69,7 @@ class Objective:
     @property
     def names(self) -> tuple[str, ...]:
         """Every member and coefficient named, in order of appearance."""
-        found: dict[str, None] = {}
-        for node in self.expression.walk():
-            if isinstance(node, Name):
-                found[node.identifier] = None
-            elif isinstance(node, Port):
-                found[node.member] = None
-        return tuple(found)
+        return reach.names(self.expression)
 
     @property
     def learners(self) -> frozenset[str]:
@@ -107,25 +89,61 @@ class Objective:
             ObjectiveError: for a name that is neither, or both, or used as what it
                 is not; with the nearest valid name.
         """
-        known = _Names(tuple(members), tuple(coefficients))
         bound = Objective(self)
+        with self._pointing():
+            bound.expression = bind(self.expression, members, coefficients)
+        return bound
+
+    @contextmanager
+    def _pointing(self) -> Iterator[None]:
+        """Let an error show the place in the text, where there is a text."""
         try:
-            bound.expression = known.resolve(self.expression)
+            yield
         except ObjectiveError as error:
             raise (error.within(self._text) if self._text else error) from None
-        return bound
 
     def latex(self) -> str:
         """Return the objective as LaTeX, without surrounding dollar signs."""
-        from coloss.objective.latex import to_latex
-
         return to_latex(self.expression)
 
-    def explain(self, **options: Any) -> Explanation:
-        """Return what this loss will do to each network; see `diagnosis.explain`."""
-        from coloss.objective.diagnosis import explain
+    def explain(
+        self,
+        *,
+        members: Sequence[str],
+        coefficients: Mapping[str, Any] | None = None,
+        at: Mapping[str, float] | None = None,
+        bounds: Mapping[str, float] | None = None,
+        frozen: Collection[str] = (),
+        regression: Collection[str] = (),
+    ) -> Explanation:
+        """Return what this loss will do to each network.
 
-        return explain(self, **options)
+        Args:
+            members: the networks' names.
+            coefficients: values by name; a name without a number counts as 1.
+            at: typical losses by member; by default several points between 0.1 and
+                2.3 are looked at. Matters only where the objective is not linear.
+            bounds: greatest loss of members whose loss is clipped, such as 16.1 for
+                a softmax head in Keras.
+            frozen: members that are not trained.
+            regression: members whose outputs are no classes.
+
+        Raises:
+            ObjectiveError: if a name in the objective is unknown.
+
+        Example:
+            >>> import coloss
+            >>> found = coloss.Objective("a + w*(a - b)").explain(members=["a", "b"])
+            >>> found.coefficients
+            {'a': '1 + w', 'b': '-w'}
+            >>> found.ascended, found.suggestion
+            (['b'], 'a + b + w*distill(b >> a)')
+        """
+        networks = Networks(
+            tuple(members), coefficients or {}, at, bounds or {}, frozen, regression
+        )
+        with self._pointing():
+            return diagnose(self.expression, networks)
 
     def get_config(self) -> dict[str, str]:
         """Return the objective as a JSON-ready dictionary (its text)."""
@@ -156,92 +174,9 @@ class Objective:
         return hash(self.expression)
 
 
-class _Names:
-    """Resolves names to members and coefficients."""
-
-    def __init__(self, members: tuple[str, ...], coefficients: tuple[str, ...]) -> None:
-        self.members, self.coefficients = members, coefficients
-        for kind, names in (("member", members), ("coefficient", coefficients)):
-            for name in names:
-                check_identifier(name, kind)
-                if name in FUNCTIONS:
-                    raise ObjectiveError(
-                        f"{kind} {name!r} has the name of a function of the "
-                        "objective language; rename it"
-                    )
-        for name in members:
-            if name in coefficients:
-                raise ObjectiveError(
-                    f"{name!r} is both a member and a coefficient; rename one"
-                )
-
-    def resolve(self, node: Expression) -> Expression:
-        if isinstance(node, Name):
-            return dataclasses.replace(node, role=self.role(node))
-        if isinstance(node, Port):
-            if node.member not in self.members:
-                self.unknown_member(node.member, node.column)
-            return node
-        if isinstance(node, Edge):
-            for port in node.children:
-                self.resolve(port)
-            return node
-        if isinstance(node, Negative):
-            return Negative(self.resolve(node.operand))
-        if isinstance(node, Binary):
-            left, right = self.resolve(node.left), self.resolve(node.right)
-            return Binary(node.operator, left, right)
-        if isinstance(node, Call):
-            arguments = tuple(self.resolve(argument) for argument in node.arguments)
-            self.check_bare_members(node, arguments)
-            return dataclasses.replace(node, arguments=arguments)
-        return node
-
-    def role(self, node: Name) -> str:
-        name = node.identifier
-        if name in self.members and node.role != "coefficient":
-            return "member"
-        if name in self.coefficients and node.role != "member":
-            return "coefficient"
-        if name in self.members or name in self.coefficients:
-            raise ObjectiveError(
-                f"{name!r} is used as a {node.role}, and is none", column=node.column
-            )
-        close = nearest_name(name, (*self.members, *self.coefficients))
-        if close in self.coefficients:
-            raise ObjectiveError(
-                f"no coefficient {name!r}; did you mean {close!r}?", column=node.column
-            )
-        if close is None and node.role != "member":
-            raise ObjectiveError(
-                f"no member and no coefficient {name!r} (members: "
-                f"{', '.join(self.members)}). If it is a coefficient, give its value: "
-                f"coefficients={{{name!r}: 1.0}}",
-                column=node.column,
-            )
-        self.unknown_member(name, node.column)
-        return ""
-
-    def unknown_member(self, name: str, column: int | None) -> None:
-        raise ObjectiveError(unknown("member", name, self.members), column=column)
-
-    def check_bare_members(self, node: Call, arguments: tuple[Expression, ...]) -> None:
-        if FUNCTIONS[node.function].members == "none":
-            return
-        for argument in arguments:
-            if isinstance(argument, Name) and argument.role != "member":
-                self.unknown_member(argument.identifier, argument.column)
-
-
-def _summands(node: Expression) -> list[Expression]:
-    # Iterative: a long sum is as deep as it has terms.
-    found: list[Expression] = []
-    while isinstance(node, Binary) and node.operator in "+-":
-        right = node.right if node.operator == "+" else negative(node.right)
-        found.append(right)
-        node = node.left
-    found.append(node)
-    return found[::-1]
+def explain(objective: Objective | Expression | str, **options: Any) -> Explanation:
+    """Return what an objective will do to each network; see `Objective.explain`."""
+    return Objective(objective).explain(**options)
 
 
 def _check_numbers(node: Expression) -> None:

@@ -143,6 +143,17 @@ def ports(node: Expression) -> tuple[Port, ...]:
     return tuple(found)
 
 
+def names(node: Expression) -> tuple[str, ...]:
+    """Return every member and coefficient named, in order of appearance."""
+    found: dict[str, None] = {}
+    for below in node.walk():
+        if isinstance(below, Name):
+            found[below.identifier] = None
+        elif isinstance(below, Port):
+            found[below.member] = None
+    return tuple(found)
+
+
 def learners(node: Expression) -> frozenset[str]:
     """Return the members that receive gradient from the expression."""
     if literal(node) is not None:
