@@ -26,9 +26,9 @@ FLOORS: Floors = (
     ("callbacks", "losses", "recipes"),
     ("joint",),
     ("transfer", "weighting", "aggregation", "data"),
-    ("objective",),
+    ("objective", "owned_folder"),
     ("registry",),
-    ("_backend", "_version", "names", "checking"),
+    ("_backend", "_version", "names", "checking", "writing"),
 )
 """From the top: a room imports rooms below it, and those beside it never."""
 

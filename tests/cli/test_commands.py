@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from coloss.cli.app import app
 from coloss.cli.config import load
 from coloss.cli.errors import Exit
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import RunFolder
 
 from .example import CLASSES, SMALL, write_files
 

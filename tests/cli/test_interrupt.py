@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from coloss.cli.errors import Exit
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import RunFolder
 
 from .mistakes import write_case
 

@@ -11,7 +11,7 @@ import pandas as pd
 from typer.testing import CliRunner
 
 from coloss.cli.app import app
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import RunFolder
 
 from .example import CLASSES, WIDTHS, write_files
 

@@ -11,7 +11,7 @@ import pytest
 from coloss.cli.config import parse
 from coloss.cli.errors import CliError
 from coloss.cli.runs.trackers import check_trackers, trackers
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import RunFolder
 
 TEXT = """\
 [data]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 import coloss
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import RunFolder
 
 MEMBERS = ["acoustic", "visual", "text"]
 OBJECTIVE = (

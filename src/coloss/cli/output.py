@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.table import Table
 
 from coloss.cli.errors import CliError
-from coloss.report.run_folder import json_safe
+from coloss.run_folder import json_safe
 
 
 class Output:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from coloss.report import figures, papers, prepare
     from coloss.report.writing import write_run, write_study
 
 _MODULES = ("figures", "papers", "prepare")
-_WRITING = ("write_run", "write_study")
+_WRITING = ("write_run", "write_study", "write_ending")
+"""The last one is for the command line alone."""
 
 
 def __getattr__(name: str) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coloss.report.page import render, run_page, runs_page, study_page
 from coloss.report.page.view import RunView, labels_of
+from coloss.run_folder import REPORT, RunFolder
+from coloss.writing import write_text
 
 if TYPE_CHECKING:
     from coloss.study.result import StudyResult
@@ -24,14 +26,15 @@ def write_run(
 
     Args:
         paths: a run folder, or several.
-        out: the HTML file; None: `report.html` in the (first) run folder. A file that
-            is there is replaced, whole or not at all.
+        out: the HTML file, which is replaced if it exists; None: `report.html` in the
+            (first) run folder.
 
     Returns:
         The file.
 
     Raises:
         FileNotFoundError: if a folder holds no run.
+        FileExistsError: if the run folder holds a `report.html` of somebody else.
         ValueError: if no path was given.
     """
     given = [paths] if isinstance(paths, str | Path) else list(paths)
@@ -41,8 +44,27 @@ def write_run(
     labels = labels_of(folders)
     runs = [RunView.read(f, label) for f, label in zip(folders, labels, strict=True)]
     page = run_page(runs[0]) if len(runs) == 1 else runs_page(runs)
-    target = folders[0] / "report.html" if out is None else Path(out)
-    return _write(target, render(page))
+    run = RunFolder(folders[0])
+    if out is None or Path(out).resolve() == run.report_path.resolve():
+        return _write_inside(run, render(page))
+    write_text(out, render(page))
+    return Path(out)
+
+
+def write_ending(run: RunFolder, environment: Mapping[str, Any]) -> Path:
+    """Write the page of a run whose end is not written down yet.
+
+    A run says "finished" when everything else is written, its page included.
+
+    Args:
+        run: the folder.
+        environment: what `environment.json` will say.
+
+    Returns:
+        The page, in the run folder.
+    """
+    view = replace(RunView.read(run.path), environment=environment)
+    return _write_inside(run, render(run_page(view)))
 
 
 def write_study(result: StudyResult, path: str | Path, title: str = "Study") -> Path:
@@ -59,12 +81,11 @@ def write_study(result: StudyResult, path: str | Path, title: str = "Study") -> 
     Raises:
         ValueError: if the arms cannot be compared, see `StudyResult.compare`.
     """
-    return _write(Path(path), render(study_page(result, title)))
+    write_text(path, render(study_page(result, title)))
+    return Path(path)
 
 
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
-    return path
+def _write_inside(run: RunFolder, text: str) -> Path:
+    with run.writing(REPORT) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return run.report_path

@@ -83,6 +83,25 @@ class Store:
         self._connection.close()
 
 
+def finished_runs(path: str | Path) -> int:
+    """Return how many runs are in a study's file, while another process writes to it.
+
+    Args:
+        path: the file; 0 where there is none, or it cannot be read now.
+    """
+    if not Path(path).exists():
+        return 0
+    try:
+        uri = f"{Path(path).resolve().as_uri()}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, timeout=1)
+        try:
+            return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return 0
+
+
 def _record(found: dict[str, Any]) -> Record:
     run = found.pop("run")
     values = tuple((name, value) for name, value in run.pop("values"))

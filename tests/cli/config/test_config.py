@@ -12,7 +12,7 @@ from coloss.cli.config import Config, parse, resolved
 from coloss.cli.config.overrides import overridden
 from coloss.cli.config.template import Wanted, written
 from coloss.cli.errors import CliError
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import RunFolder
 from tests.cli.mistakes import CONFIG
 
 MEMBERS = ["a=a.csv", "b=b.npz", "c=c.parquet"]

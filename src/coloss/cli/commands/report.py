@@ -34,7 +34,7 @@ def report(
     """Draw a page; the help is above."""
     with answering() as out:
         from coloss.cli.errors import CliError
-        from coloss.report.run_folder import RunFolder
+        from coloss.run_folder import RunFolder
 
         try:
             folders = [RunFolder.opened(run) for run in runs]
@@ -46,8 +46,11 @@ def report(
             raise CliError(
                 "several runs make a page of their own; say where: --output."
             )
-        page = output or folders[0].report_path
         from coloss.report import write_run
 
-        write_run([folder.path for folder in folders], page)
+        try:
+            page = write_run([folder.path for folder in folders], output)
+        except FileExistsError as error:
+            told = f"'{error.filename}' {error.strerror}."
+            raise CliError(told, note="Write another file: --output.") from None
         out.say(str(page))

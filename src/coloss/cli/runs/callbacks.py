@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from coloss.cli.output import Output, Tracker
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import LAST, RunFolder
 
 
 class Journal(keras.callbacks.Callback):
@@ -66,23 +64,20 @@ class Checkpoints(keras.callbacks.Callback):
     """Writes the joint model now and then; the newest file is always whole.
 
     Args:
-        folder: made when it is needed.
+        run: the folder.
         every: epochs.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, run: RunFolder, every: int) -> None:
         """Write nothing yet."""
         super().__init__()
-        self.folder, self.every = folder, every
+        self._run, self._every = run, every
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the model, where it is this epoch's turn."""
-        if (epoch + 1) % self.every:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / ".partial.keras"
-        self.model.save(partial)
-        os.replace(partial, self.folder / "last.keras")
+        if (epoch + 1) % self._every == 0:
+            with self._run.writing(LAST) as partial:
+                self.model.save(partial)
 
 
 class Interrupt(keras.callbacks.Callback):

@@ -11,7 +11,7 @@ from coloss.cli.errors import CliError
 from coloss.cli.runs.open_source import open_source
 from coloss.cli.runs.reopen import load_joint, origin
 from coloss.data.readers import DataError
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import RunFolder
 
 
 def evaluate_run(

@@ -16,7 +16,7 @@ from coloss.data import align
 from coloss.data.filling import filled
 from coloss.data.readers import DataError, Features
 from coloss.names import nearest
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import RunFolder
 
 
 def predict_files(

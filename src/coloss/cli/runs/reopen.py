@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from coloss.cli.config import Config
 from coloss.cli.errors import CliError
-from coloss.report.run_folder import CONFIG, RunFolder
+from coloss.run_folder import CONFIG, MODEL, RunFolder
 
 if TYPE_CHECKING:
     from coloss.joint import JointModel
@@ -48,7 +48,7 @@ def load_joint(run: RunFolder) -> JointModel:
     Raises:
         CliError: if the run holds none.
     """
-    return _loaded(run.path / "model.keras")
+    return _loaded(run.path / MODEL)
 
 
 def load_member(run: RunFolder, config: Config, name: str) -> Any:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from coloss.joint import JointModel
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import MODEL, RunFolder
 
 
 def save_models(joint: JointModel, run: RunFolder) -> None:
     """Write each network, and the joint model."""
-    folder = run.path / "models"
-    folder.mkdir(parents=True, exist_ok=True)
     for name, member in joint.members.items():
-        member.save(folder / f"{name}.keras")
-    joint.save(run.path / "model.keras")
+        with run.writing(f"models/{name}.keras") as partial:
+            member.save(partial)
+    with run.writing(MODEL) as partial:
+        joint.save(partial)
 
 
 def explained(joint: JointModel, found: Any, main: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import signal
 import time
 import warnings
@@ -15,6 +14,7 @@ from typing import Any
 import keras
 import pandas as pd
 
+from coloss import report
 from coloss.callbacks import GradientFlow
 from coloss.cli.config import Config, resolved
 from coloss.cli.errors import CliError, Exit
@@ -29,7 +29,7 @@ from coloss.cli.runs.source_base import Source, outputs_of
 from coloss.cli.runs.trackers import trackers
 from coloss.data.readers import DataError
 from coloss.joint import JointModel, NonFiniteLossError
-from coloss.report.run_folder import CONFIG, RunFolder
+from coloss.run_folder import ENVIRONMENT, RunFolder
 
 
 @dataclasses.dataclass
@@ -102,63 +102,32 @@ def check_monitor(config: Config, joint: JointModel) -> None:
         )
 
 
-def claim(folder: Path, force: bool) -> None:
-    """Make sure that a run may be written to a folder.
-
-    Raises:
-        CliError: if there is something, and `force` is not given, or it is no run.
-    """
-    if folder.is_file():
-        raise CliError(f"'{folder}' is a file; a run needs a folder.")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not (folder / CONFIG).exists():
-        raise CliError(
-            f"the folder '{folder}' holds something that is no run; choose another: "
-            "output.folder, or --output."
-        )
-    if not force:
-        raise CliError(
-            f"there is a run in '{folder}' already.",
-            note="Choose another folder: --output; or replace it: --force.",
-        )
-
-
-def clear(folder: Path) -> None:
-    """Remove an old run; called once everything else is known to be well."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-
-
-def train(session: Session, run: RunFolder, output: Output) -> Exit:
+def train(session: Session, run: RunFolder, output: Output, *, page: bool) -> Exit:
     """Train, and write the run.
+
+    How it ended is the last thing that is written: a run that says "finished" is
+    complete, whenever it was killed.
 
     Args:
         session: ready.
         run: the folder, empty.
         output: for words on the way.
+        page: whether to write the page, where training did not fail.
 
     Returns:
         How it ended. Whatever it is, networks and tables are in the folder.
     """
-    config, joint = session.config, session.joint
     started = time.monotonic()
-    facts = environment.describe(session.folder, config.training.seed)
-    facts["monitor"], facts["best_epoch"] = config.monitor, None
-    facts["parameters"] = {n: m.count_params() for n, m in joint.members.items()}
-    run.write_config(resolved(config))
-    run.write_json("environment.json", facts)
-    run.write_json("data.json", session.source.describe())
-    run.write_json("columns.json", session.source.columns())
-    told = explained(joint, session.explanation, config.main)
-    run.write_json("explanation.json", told)
-    run.append_log("start", epochs=config.training.epochs)
+    facts = _begin(session, run)
     try:
         status, error, best = _fit(session, run, output)
+        save_models(session.joint, run)
+        if status != "failed":
+            found = evaluation(session.joint, session.source)
+            run.write_table("evaluation", pd.concat(found))
     except Exception as problem:
         facts |= {"status": "failed", "error": f"{type(problem).__name__}: {problem}"}
-        run.write_json("environment.json", facts)
+        run.write_json(ENVIRONMENT, facts)
         raise
     facts |= {
         "status": status,
@@ -167,13 +136,33 @@ def train(session: Session, run: RunFolder, output: Output) -> Exit:
         "finished": environment.now(),
         "seconds": round(time.monotonic() - started, 3),
     }
-    run.write_json("environment.json", facts)
-    save_models(joint, run)
-    if status != "failed":
-        run.write_table("evaluation", pd.concat(evaluation(joint, session.source)))
     run.append_log("end", status=status, error=error)
+    try:
+        if page and status != "failed":
+            report.write_ending(run, facts)
+    except Exception:
+        # The networks are there, and `coloss report` draws the page again.
+        run.write_json(ENVIRONMENT, facts)
+        raise
+    run.write_json(ENVIRONMENT, facts)
     codes = {"failed": Exit.FAILED, "interrupted": Exit.INTERRUPTED}
     return codes.get(status, Exit.OK)
+
+
+def _begin(session: Session, run: RunFolder) -> dict[str, Any]:
+    """Write what is known before the first step; return the facts so far."""
+    config, joint = session.config, session.joint
+    facts = environment.describe(session.folder, config.training.seed)
+    facts["monitor"], facts["best_epoch"] = config.monitor, None
+    facts["parameters"] = {n: m.count_params() for n, m in joint.members.items()}
+    run.write_config(resolved(config))
+    run.write_json(ENVIRONMENT, facts)
+    run.write_json("data.json", session.source.describe())
+    run.write_json("columns.json", session.source.columns())
+    told = explained(joint, session.explanation, config.main)
+    run.write_json("explanation.json", told)
+    run.append_log("start", epochs=config.training.epochs)
+    return facts
 
 
 def _fit(
@@ -199,7 +188,7 @@ def _fit(
         callbacks = [*flow, best, *trackers(config, run), interrupt, journal]
         if config.output.checkpoint_every:
             every = config.output.checkpoint_every
-            callbacks.append(Checkpoints(run.path / "checkpoints", every))
+            callbacks.append(Checkpoints(run, every))
         try:
             joint.fit(
                 **session.source.fit_arguments(training.batch_size, training.seed),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -17,19 +16,18 @@ from coloss.cli.config.training import Arm, StudyTable
 from coloss.cli.errors import CliError, Exit
 from coloss.cli.output import Output
 from coloss.cli.runs import environment
+from coloss.cli.runs.claim import claim, claim_again, clear
 from coloss.cli.runs.in_memory import InMemory
 from coloss.cli.runs.networks import build_joint, compile_arguments, optimizer_of
 from coloss.cli.runs.rows import Rows, read_rows
-from coloss.cli.runs.session import claim, clear
 from coloss.cli.runs.settle import settled
 from coloss.cli.runs.source_base import outputs_of, standardizes
 from coloss.data import Split, Standardizer
 from coloss.data.readers import DataError
 from coloss.objective import Objective
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import ENVIRONMENT, STORE, RunFolder
 from coloss.study import Study
-
-STORE = "study.sqlite"
+from coloss.study.store import finished_runs
 
 
 def run_study(
@@ -49,39 +47,52 @@ def run_study(
         CliError: if something cannot be used, or the study was interrupted.
     """
     goes_on = not force and (folder / STORE).exists()
-    if not goes_on:
+    if goes_on:
+        claim_again(folder)
+    else:
         claim(folder, force)
     origin = path.parent
     study, source = prepare_study(config, origin)
     run = RunFolder(folder)
     if not goes_on:
-        clear(folder)
+        clear(folder, force)
     facts = environment.describe(origin, config.data.seed)
     started = time.monotonic()
     run.write_config(resolved(source.config))
     run.write_json("data.json", source.describe())
-    run.write_json("environment.json", facts)
+    run.write_json(ENVIRONMENT, facts)
     try:
         result = _results(study, run, config, output)
     except CliError as error:
         ended = "interrupted" if error.code == Exit.INTERRUPTED else "failed"
-        run.write_json("environment.json", {**facts, "status": ended})
+        run.write_json(ENVIRONMENT, {**facts, "status": ended})
         raise
+    write_result(run, result)
     facts |= {
         "status": "finished",
         "finished": environment.now(),
         "seconds": round(time.monotonic() - started, 3),
     }
-    run.write_json("environment.json", facts)
-    write_result(run, result)
+    if report:
+        _draw(run, facts)
+    # The last thing that is written: a study that says so is complete.
+    run.write_json(ENVIRONMENT, facts)
     output.event("study", folder=str(folder), **result.compare().to_dict("index"))
     output.say(str(result))
     output.say(f"finished: {folder}")
     if report:
-        from coloss.report import write_run
-
-        write_run([folder], run.report_path)
         output.say(f"report: {run.report_path}")
+
+
+def _draw(run: RunFolder, facts: dict[str, Any]) -> None:
+    from coloss.report import write_ending
+
+    try:
+        write_ending(run, facts)
+    except Exception:
+        # The tables are there, and `coloss report` draws the page again.
+        run.write_json(ENVIRONMENT, facts)
+        raise
 
 
 def prepare_study(config: Config, folder: Path) -> tuple[Any, InMemory]:
@@ -179,13 +190,14 @@ def _standardized(values: Any, train: Any) -> Any:
 
 def _results(study: Any, run: RunFolder, config: Config, output: Output) -> Any:
     engine = config.study.engine if config.study else "auto"
-    store, total = run.path / STORE, len(study.runs)
+    run.growing(f"{STORE}-*")  # SQLite writes a journal beside it.
+    store, total = run.growing(STORE), len(study.runs)
     try:
         with output.progress(total, "run") as tracker, _watched(store, tracker):
             return study.run(engine=engine, path=store, verbose=False)
     except KeyboardInterrupt:
         raise CliError(
-            f"interrupted: {finished(store)} of {total} runs are kept.",
+            f"interrupted: {finished_runs(store)} of {total} runs are kept.",
             note="The same command goes on with the others.",
             code=Exit.INTERRUPTED,
         ) from None
@@ -201,7 +213,7 @@ def _watched(store: Path, tracker: Any) -> Iterator[None]:
     def watch() -> None:
         last = 0
         while not end.wait(0.5):
-            done = finished(store)
+            done = finished_runs(store)
             if done > last:
                 tracker.step(done, {"finished": done})
             last = done
@@ -213,20 +225,6 @@ def _watched(store: Path, tracker: Any) -> Iterator[None]:
     finally:
         end.set()
         thread.join()
-
-
-def finished(store: Path) -> int:
-    """Return how many runs are in a study's file."""
-    if not store.exists():
-        return 0
-    try:
-        connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=1)
-        try:
-            return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
-        finally:
-            connection.close()
-    except sqlite3.Error:
-        return 0
 
 
 def write_result(run: RunFolder, result: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from coloss.cli.config import Config
 from coloss.cli.errors import CliError
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import TENSORBOARD, RunFolder
 
 _NEEDS = {
     "tensorboard": ("tensorflow", "tensorboard"),
@@ -45,7 +45,8 @@ def trackers(config: Config, run: RunFolder) -> list[Any]:
 
     found: list[Any] = []
     if config.output.tensorboard:
-        folder = str(run.path / "tensorboard")
+        run.growing(f"{TENSORBOARD}/*events.out.tfevents.*")
+        folder = str(run.path / TENSORBOARD)
         found.append(keras.callbacks.TensorBoard(folder, write_graph=False))
     if config.output.mlflow:
         found.append(_mlflow(config.output.mlflow))

@@ -8,10 +8,11 @@ from typing import Any
 from coloss.cli.config import Config
 from coloss.cli.errors import Exit
 from coloss.cli.output import Output
-from coloss.cli.runs.session import claim, clear, prepare, train
+from coloss.cli.runs.claim import claim, clear
+from coloss.cli.runs.session import prepare, train
 from coloss.cli.runs.tell import tell_data
 from coloss.cli.runs.trackers import check_trackers
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import RunFolder
 
 
 def run_training(
@@ -35,18 +36,14 @@ def run_training(
     output.say("reading data and building networks ...")
     session = prepare(config, path.parent, output)
     run = RunFolder(folder)
-    clear(folder)
+    clear(folder, force)
     told = session.source.describe()
     tell_data(session.config, told, output)
     _tell_members(told, output)
     for note in session.notes:
         output.note(note)
     output.say(str(session.explanation))
-    code = train(session, run, output)
-    if report and code != Exit.FAILED:
-        from coloss.report import write_run
-
-        write_run([folder], run.report_path)
+    code = train(session, run, output, page=report)
     _tell_end(session, run, output)
     return code
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from coloss.report.run_folder import CONFIG, RunFolder
+from coloss.run_folder import CONFIG, RunFolder
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,11 @@
 | `models/NAME.keras`, `model.keras` | each network, and the joint model |
 | `checkpoints/` | the joint model after an epoch |
 | `study.sqlite`, `study*.parquet`, `study.json` | where a study was run |
+| `tensorboard/` | files for TensorBoard, where they are asked for |
 | `report.html` | the page |
+| `.coloss.json` | the mark of the folder: which of its files coloss wrote |
 
+`environment.json` says "finished" last of all: a run that says so is complete.
 Whatever was not written is None when it is read. No Keras is imported here, and
 pandas only for tables.
 """
@@ -26,19 +29,23 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from coloss.owned_folder import OwnedFolder
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CONFIG, ENVIRONMENT, LOG = "config.toml", "environment.json", "log.jsonl"
 EXPLANATION, DATA, STUDY = "explanation.json", "data.json", "study.json"
-COLUMNS = "columns.json"
+COLUMNS, REPORT, STORE = "columns.json", "report.html", "study.sqlite"
+MODEL, LAST = "model.keras", "checkpoints/last.keras"
+TENSORBOARD = "tensorboard"
 TABLES = (
     "history",
     "flow",
@@ -49,13 +56,20 @@ TABLES = (
     "study_history",
 )
 """The tables of a run; each is the Parquet file of its name."""
+FILES = (
+    *(CONFIG, ENVIRONMENT, LOG, EXPLANATION, DATA, STUDY, COLUMNS, REPORT, STORE),
+    *(f"{name}.parquet" for name in TABLES),
+    *(MODEL, LAST),
+)
+"""What every run may write; beside them the networks, by the members' names."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
     """Reads and writes the files of one run.
 
-    Every file but the log is written whole or not at all.
+    Every file but the log is written whole or not at all, and none is replaced that
+    coloss did not write.
 
     Attributes:
         path: the folder.
@@ -211,7 +225,32 @@ class RunFolder:
     @property
     def report_path(self) -> Path:
         """Where the page is."""
-        return self.path / "report.html"
+        return self.path / REPORT
+
+    @property
+    def owned(self) -> OwnedFolder:
+        """Which of the files are coloss's own."""
+        return OwnedFolder(self.path)
+
+    def writing(self, name: str) -> AbstractContextManager[Path]:
+        """Give a place to write a file of the run, whole or not at all.
+
+        Args:
+            name: of the file, with `/` where it is in a folder inside.
+
+        Raises:
+            FileExistsError: if a file is there that coloss did not write.
+        """
+        return self.owned.writing(name)
+
+    def growing(self, name: str) -> Path:
+        """Return the path of a file, or a pattern of files, that grows bit by bit.
+
+        Raises:
+            FileExistsError: if a file is there that coloss did not write.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        return self.owned.growing(name)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the configuration; what is None is left out."""
@@ -244,8 +283,7 @@ class RunFolder:
         """Add a line to the log."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         line = json.dumps(json_safe({"event": event, "time": now, **fields}))
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / LOG).open("a", encoding="utf-8") as file:
+        with self.growing(LOG).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def _table_path(self, name: str) -> Path:
@@ -254,10 +292,8 @@ class RunFolder:
         return self.path / f"{name}.parquet"
 
     def _write(self, name: str, content: bytes) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        partial = self.path / f".{name}.partial"
-        partial.write_bytes(content)
-        os.replace(partial, self.path / name)
+        with self.writing(name) as partial:
+            partial.write_bytes(content)
 
     def _text(self, name: str) -> str | None:
         path = self.path / name

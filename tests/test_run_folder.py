@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from coloss.report.run_folder import TABLES, RunFolder
+from coloss.run_folder import TABLES, RunFolder
 
 
 @pytest.fixture
@@ -59,7 +59,8 @@ def test_a_file_is_replaced_whole(run):
     assert run.data == {"a": 1}
     run.write_json("data.json", {"a": 2})
     assert json.loads((run.path / "data.json").read_text()) == {"a": 2}
-    assert [path.name for path in run.path.iterdir()] == ["data.json"]
+    names = {path.name for path in run.path.iterdir()}
+    assert names == {"data.json", ".coloss.json"}
 
 
 def test_only_a_run_is_opened(run, tmp_path):

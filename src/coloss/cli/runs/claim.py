@@ -1,0 +1,121 @@
+"""Makes a folder a run's own, and never touches what is somebody else's.
+
+`--force` replaces runs. It deletes the files that coloss wrote, one by one, and is
+refused where the folder holds anything else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from coloss.cli.errors import CliError
+from coloss.run_folder import CONFIG, FILES, RunFolder
+
+_ELSEWHERE = "Choose another folder: --output, or output.folder in the configuration"
+
+
+def claim(folder: Path, force: bool) -> None:
+    """Make sure that a run may be written to a folder; nothing is written yet.
+
+    Args:
+        folder: of the run.
+        force: whether an old run in it may be replaced.
+
+    Raises:
+        CliError: if something is there that coloss did not write, or a run and `force`
+            is not given, or the folder cannot be written to.
+    """
+    with _answering_for(folder):
+        _check_place(folder)
+        owned = RunFolder(folder).owned
+        foreign = owned.foreign()
+        if foreign:
+            _refuse(folder, foreign)
+        if not force and not owned.empty:
+            raise CliError(
+                f"there is a run in '{folder}' already.",
+                note="Choose another folder: --output; or replace it: --force.",
+            )
+
+
+def claim_again(folder: Path) -> None:
+    """Make sure that a study may go on in a folder; nothing is written yet.
+
+    Files beside it stay as they are.
+
+    Raises:
+        CliError: if coloss did not make the folder, or a file that the study would
+            write is somebody else's.
+    """
+    with _answering_for(folder):
+        _check_place(folder)
+        owned = RunFolder(folder).owned
+        foreign = owned.blocked(list(FILES)) if owned.marked else owned.foreign()
+        if foreign:
+            _refuse(folder, foreign)
+
+
+def clear(folder: Path, force: bool) -> None:
+    """Remove an old run, and mark the folder; called once everything else is well.
+
+    Args:
+        folder: claimed. Reading data takes its time: what came meanwhile is looked at.
+        force: as for `claim`.
+
+    Raises:
+        CliError: as `claim` does.
+    """
+    claim(folder, force)
+    with _answering_for(folder):
+        RunFolder(folder).owned.clear()
+
+
+def _check_place(folder: Path) -> None:
+    """Refuse what is no folder, and cannot become one."""
+    place = folder
+    # A link that leads nowhere is there, and cannot be made a folder.
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        kind = "a file" if place.exists() else "a link that leads nowhere"
+        raise CliError(f"'{place}' is {kind}; a run needs a folder.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise CliError(f"the folder '{place}' is protected against writing.")
+
+
+def _refuse(folder: Path, foreign: list[str]) -> None:
+    marked = RunFolder(folder).owned.marked
+    shown = ", ".join(f"'{name}'" for name in foreign[:3])
+    more = " and more" if len(foreign) > 3 else ""
+    if marked:
+        raise CliError(
+            f"the folder '{folder}' holds a run, and beside it what coloss did not "
+            f"write: {shown}{more}. Nothing in it was touched.",
+            note=f"{_ELSEWHERE}; or move what is yours away first.",
+        )
+    old = (
+        " Runs of earlier versions have no list of their files: if this is one, remove "
+        "it yourself."
+        if (folder / CONFIG).exists()
+        else ""
+    )
+    raise CliError(
+        f"the folder '{folder}' holds something that is no run: {shown}{more}. Nothing "
+        "in it was touched.",
+        note=f"{_ELSEWHERE}.{old}",
+    )
+
+
+@contextmanager
+def _answering_for(folder: Path) -> Iterator[None]:
+    """Tell what the system refuses in a sentence that names the folder."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CliError(
+            f"the folder '{folder}' cannot be used: {reason}.", note=f"{_ELSEWHERE}."
+        ) from None
