@@ -66,6 +66,9 @@ class OwnedFolder:
             FileExistsError: if a file is there that coloss did not write.
         """
         path = self._checked(name)
+        if "/" in name and name not in (self._listed() or {}):
+            # Its folder is made before the file is there.
+            self._list(name, [])
         with whole(path) as partial:
             yield partial
             before = (self._listed() or {}).get(name) or []

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from coloss.run_folder import RunFolder
+
 from .example import SMALL, write_files
 
 CONFIG = """\
@@ -105,13 +107,22 @@ def arrays(**found: np.ndarray) -> Callable[[Path], object]:
 
 
 def run_folder(folder: Path) -> None:
-    (folder / "run").mkdir()
-    (folder / "run" / "config.toml").write_text("")
+    RunFolder(folder / "run").write_config({})
 
 
 def other_folder(folder: Path) -> None:
     (folder / "run").mkdir()
     (folder / "run" / "thesis.tex").write_text("years of work")
+
+
+def run_with_notes(folder: Path) -> None:
+    run_folder(folder)
+    (folder / "run" / "notes.txt").write_text("what I thought of it")
+
+
+def run_that_was_edited(folder: Path) -> None:
+    run_folder(folder)
+    (folder / "run" / "config.toml").write_text("# mine")
 
 
 IDS = np.array([f"clip_{row:03d}" for row in range(60)])
@@ -422,6 +433,28 @@ USES = [
         "holds something that is no run",
         spoil=other_folder,
         command=("train", "config.toml", "--force"),
+    ),
+    Mistake(
+        "the folder of the data as the run folder",
+        "holds something that is no run: 'acoustic.csv'",
+        command=("train", "config.toml", "--output", ".", "--force"),
+    ),
+    Mistake(
+        "a run beside somebody's own files",
+        "what coloss did not write: 'notes.txt'",
+        spoil=run_with_notes,
+        command=("train", "config.toml", "--force"),
+    ),
+    Mistake(
+        "a run whose files were edited",
+        "'config.toml (changed)'",
+        spoil=run_that_was_edited,
+        command=("train", "config.toml", "--force"),
+    ),
+    Mistake(
+        "a file in place of the run folder",
+        "'labels.csv' is a file; a run needs a folder",
+        command=("train", "config.toml", "--output", "labels.csv", "--force"),
     ),
     Mistake(
         "a configuration that is there already",
