@@ -453,7 +453,7 @@ USES = [
     ),
     Mistake(
         "a file in place of the run folder",
-        "'labels.csv' is a file; a run needs a folder",
+        "cannot be made: 'labels.csv' is a file",
         command=("train", "config.toml", "--output", "labels.csv", "--force"),
     ),
     Mistake(

@@ -6,7 +6,6 @@ refused where the folder holds anything else.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,8 @@ _ELSEWHERE = "Choose another folder: --output, or output.folder in the configura
 def claim(folder: Path, force: bool) -> None:
     """Make sure that a run may be written to a folder; nothing is written yet.
 
+    Whether the folder can be made at all was looked at before.
+
     Args:
         folder: of the run.
         force: whether an old run in it may be replaced.
@@ -29,7 +30,6 @@ def claim(folder: Path, force: bool) -> None:
             is not given, or the folder cannot be written to.
     """
     with _answering_for(folder):
-        _check_place(folder)
         owned = RunFolder(folder).owned
         foreign = owned.foreign()
         if foreign:
@@ -51,7 +51,6 @@ def claim_again(folder: Path) -> None:
             write is somebody else's.
     """
     with _answering_for(folder):
-        _check_place(folder)
         owned = RunFolder(folder).owned
         foreign = owned.blocked(list(FILES)) if owned.marked else owned.foreign()
         if foreign:
@@ -71,19 +70,6 @@ def clear(folder: Path, force: bool) -> None:
     claim(folder, force)
     with _answering_for(folder):
         RunFolder(folder).owned.clear()
-
-
-def _check_place(folder: Path) -> None:
-    """Refuse what is no folder, and cannot become one."""
-    place = folder
-    # A link that leads nowhere is there, and cannot be made a folder.
-    while not os.path.lexists(place):
-        place = place.parent
-    if not place.is_dir():
-        kind = "a file" if place.exists() else "a link that leads nowhere"
-        raise CliError(f"'{place}' is {kind}; a run needs a folder.")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise CliError(f"the folder '{place}' is protected against writing.")
 
 
 def _refuse(folder: Path, foreign: list[str]) -> None:
