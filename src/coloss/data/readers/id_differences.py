@@ -27,7 +27,8 @@ class IdDifference(NamedTuple):
         ours, theirs = self.example
         return (
             f"your ids are written differently: {ours!r} here is {theirs!r} there "
-            f"({self.how}; {counted(self.number, 'id')}). Write them alike in one of the files"
+            f"({self.how}; {counted(self.number, 'id')}). Write them alike in one of "
+            "the files"
         )
 
 
