@@ -6,7 +6,7 @@ import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import SupportsFloat, TypeGuard
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class NumberRule:
             return f"{noun} above {self.above:g}"
         return "a whole number" if self.whole else "a finite number"
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         """Return whether a value obeys the rule; 3.0 counts as a whole number."""
         if not _is_real(value):
             return False
@@ -58,7 +58,7 @@ class NumberRule:
             and (not self.whole or number.is_integer())
         )
 
-    def number(self, what: str, value: Any) -> float:
+    def number(self, what: str, value: object) -> float:
         """Return a value as a float.
 
         Args:
@@ -70,7 +70,7 @@ class NumberRule:
             ValueError: if it does not obey the rule.
         """
         message = f"{what} must be {self}; found {value!r}."
-        if isinstance(value, bool) or not hasattr(type(value), "__float__"):
+        if isinstance(value, bool) or not isinstance(value, SupportsFloat):
             raise TypeError(message)
         try:
             number = float(value)
@@ -80,7 +80,7 @@ class NumberRule:
             raise ValueError(message)
         return number
 
-    def integer(self, what: str, value: Any) -> int:
+    def integer(self, what: str, value: object) -> int:
         """Return a value as an integer; unlike in `holds`, 3.0 is none.
 
         Args:
@@ -125,5 +125,5 @@ COUNT = NumberRule(least=1, whole=True)
 FROM_0 = NumberRule(least=0, whole=True)
 
 
-def _is_real(value: Any) -> bool:
+def _is_real(value: object) -> TypeGuard[float]:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)

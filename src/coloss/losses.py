@@ -22,9 +22,9 @@ from coloss.joint.supervision.member_loss import MemberLoss, resolve_losses
 from coloss.joint.values.batch_values import BatchValues
 from coloss.objective import Expression, Objective, reach
 from coloss.objective.rows import evaluate
+from coloss.typing import Tensor
 from coloss.weighting.schedules import value_at
 
-Tensor = Any
 Classes = int | Mapping[str, int]
 
 

@@ -76,7 +76,7 @@ class Registry(Mapping[str, type[Method]]):
         """Return the number of methods."""
         return len(self._classes)
 
-    def resolve(self, value: Any) -> Method:
+    def resolve(self, value: object) -> Method:
         """Return a method for what a user may write.
 
         Args:
@@ -128,7 +128,7 @@ class Registry(Mapping[str, type[Method]]):
         options = dict(config)
         return self._find(options.pop(self._key, None)).from_config(options)
 
-    def _find(self, name: Any) -> type[Method]:
+    def _find(self, name: object) -> type[Method]:
         known = {_folded(one): one for one in self}
         if _folded(name) not in known:
             close = nearest_name(_folded(name), known)
@@ -155,5 +155,5 @@ class Registry(Mapping[str, type[Method]]):
         return kind()
 
 
-def _folded(name: Any) -> str:
+def _folded(name: object) -> str:
     return str(name).lower().translate({ord(mark): None for mark in "_- "})

@@ -10,16 +10,14 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import keras
 import numpy as np
 from keras import ops
 
 from coloss.registry import Configured
-
-Tensor = Any
-State = dict[str, Any]
+from coloss.typing import Seed, State, Tensor
 
 LEVELS = ("coefficient", "output", "parameter")
 
@@ -83,7 +81,7 @@ class Aggregator(Configured, abc.ABC):
         return {}
 
     def update(
-        self, state: Mapping[str, Any], gramian: Any, seed: Any = None
+        self, state: Mapping[str, Tensor], gramian: Tensor, seed: Seed = None
     ) -> tuple[Tensor, State]:
         """Return the weights of one step, and the state after it.
 
@@ -125,7 +123,7 @@ class Aggregator(Configured, abc.ABC):
         new = {name: ops.where(finite, new[name], old[name]) for name in old}
         return ops.stop_gradient(weights), new
 
-    def weights(self, gramian: Any, seed: Any = None) -> Tensor:
+    def weights(self, gramian: Tensor, seed: Seed = None) -> Tensor:
         """Return the weights of a first step.
 
         Args:
@@ -139,11 +137,11 @@ class Aggregator(Configured, abc.ABC):
         return self.update(self.init(int(gramian.shape[0])), gramian, seed)[0]
 
     @abc.abstractmethod
-    def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:
+    def _step(self, state: State, gramian: Tensor, seed: Seed) -> tuple[Tensor, State]:
         """Return weights and new state for a Gramian that was checked."""
 
 
-def as_gramian(values: Any) -> Tensor:
+def as_gramian(values: Tensor) -> Tensor:
     """Return a Gramian as a detached tensor, in float32 at least.
 
     Args:

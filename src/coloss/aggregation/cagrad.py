@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from keras import ops
 
-from coloss.aggregation.base import Aggregator, State, Tensor
+from coloss.aggregation.base import Aggregator
 from coloss.aggregation.gramian import normalised
 from coloss.aggregation.quadratic import RIDGE, all_supports, eliminated
 from coloss.checking import NOT_NEGATIVE, Rules
+from coloss.typing import Seed, State, Tensor
 
 MOST = 10
 """All 2^K supports are tried."""
@@ -123,5 +124,5 @@ class CAGrad(Aggregator):
                 f"them; found {len(names)}. UPGrad and MGDA take any number."
             )
 
-    def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:
+    def _step(self, state: State, gramian: Tensor, seed: Seed) -> tuple[Tensor, State]:
         return cagrad_weights(gramian, self.c), state

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from keras import ops
 
-from coloss.aggregation.base import Aggregator, State, Tensor
+from coloss.aggregation.base import Aggregator
 from coloss.aggregation.gramian import normalised
 from coloss.aggregation.quadratic import RIDGE, solve_nonnegative
+from coloss.typing import Seed, State, Tensor
 
 
 def dualproj_weights(gramian: Tensor) -> Tensor:
@@ -47,5 +47,5 @@ class DualProj(Aggregator):
     Level: parameter.
     """
 
-    def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:
+    def _step(self, state: State, gramian: Tensor, seed: Seed) -> tuple[Tensor, State]:
         return dualproj_weights(gramian), state

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
 
-from coloss.aggregation.base import Aggregator, State, Tensor
+from coloss.aggregation.base import Aggregator
 from coloss.aggregation.orders import draw_orders
 from coloss.checking import SHARE, Rules
+from coloss.typing import Seed, State, Tensor
 
 VANISHED = 1e-6
 """Of the squared lengths of the parts."""
@@ -48,7 +49,7 @@ def gradvac_weights(
     lengths = ops.sqrt(ops.diagonal(gramian))
     own = ops.arange(k, dtype="int32")
 
-    def meet(turn: Any, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def meet(turn: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         parts, usual = state
         met = ops.take(orders, turn, axis=1)
         place = ops.one_hot(met, k, dtype=gramian.dtype)
@@ -105,7 +106,7 @@ class GradVac(Aggregator):
         """
         return {"usual": np.zeros((k, k), "float32")}
 
-    def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:
+    def _step(self, state: State, gramian: Tensor, seed: Seed) -> tuple[Tensor, State]:
         orders = draw_orders(int(gramian.shape[0]), seed)
         weights, usual = gradvac_weights(gramian, orders, state["usual"], self.beta)
         return weights, {"usual": usual}

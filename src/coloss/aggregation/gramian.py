@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
-from coloss.aggregation.base import Tensor, as_gramian
+from coloss.aggregation.base import as_gramian
+from coloss.typing import Tensor
 
 
 def normalised(gramian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -28,7 +27,7 @@ def normalised(gramian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return cosines * (1.0 - eye) + eye, lengths, inverse
 
 
-def conflicts(gramian: Any) -> tuple[Tensor, Tensor]:
+def conflicts(gramian: Tensor) -> tuple[Tensor, Tensor]:
     r"""Which gradients pull against each other.
 
     $$\cos_{ij} = G_{ij} / \sqrt{G_{ii} G_{jj}}$$

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from keras import ops
 
-from coloss.aggregation.base import Aggregator, State, Tensor
+from coloss.aggregation.base import Aggregator
 from coloss.aggregation.gramian import normalised, rank_cut, scaled
+from coloss.typing import Seed, State, Tensor
 
 
 def imtlg_weights(gramian: Tensor) -> Tensor:
@@ -65,5 +65,5 @@ class IMTLG(Aggregator):
     Level: parameter.
     """
 
-    def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:
+    def _step(self, state: State, gramian: Tensor, seed: Seed) -> tuple[Tensor, State]:
         return imtlg_weights(gramian), state

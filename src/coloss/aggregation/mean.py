@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from keras import ops
 
-from coloss.aggregation.base import Aggregator, State, Tensor
+from coloss.aggregation.base import Aggregator
+from coloss.typing import Seed, State, Tensor
 
 
 def mean_weights(gramian: Tensor) -> Tensor:
@@ -34,5 +35,5 @@ class Mean(Aggregator):
     level: ClassVar[str] = "coefficient"
     reads_gramian: ClassVar[bool] = False
 
-    def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:
+    def _step(self, state: State, gramian: Tensor, seed: Seed) -> tuple[Tensor, State]:
         return mean_weights(gramian), state

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from keras import ops
 
-from coloss.aggregation.base import Aggregator, State, Tensor
+from coloss.aggregation.base import Aggregator
 from coloss.aggregation.gramian import normalised
 from coloss.aggregation.quadratic import RIDGE, solve_nonnegative
+from coloss.typing import Seed, State, Tensor
 
 
 def mgda_weights(gramian: Tensor) -> Tensor:
@@ -52,5 +52,5 @@ class MGDA(Aggregator):
     Level: parameter.
     """
 
-    def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:
+    def _step(self, state: State, gramian: Tensor, seed: Seed) -> tuple[Tensor, State]:
         return mgda_weights(gramian), state

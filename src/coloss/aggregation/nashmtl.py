@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from keras import ops
 
-from coloss.aggregation.base import Aggregator, State, Tensor
+from coloss.aggregation.base import Aggregator
 from coloss.aggregation.gramian import normalised
 from coloss.aggregation.quadratic import RIDGE
 from coloss.checking import NOT_NEGATIVE, Rules
+from coloss.typing import Seed, State, Tensor
 
 STEPS = 30
 """Newton steps."""
@@ -56,7 +57,7 @@ def _bargained(matrix: Tensor) -> Tensor:
     k = int(matrix.shape[0])
     eye = ops.eye(k, dtype=matrix.dtype)
 
-    def step(_: Any, value: Tensor) -> Tensor:
+    def step(_: Tensor, value: Tensor) -> Tensor:
         # In units of b: the Hessian is then at least 1.
         within = value[:, None] * matrix * value[None, :]
         slope = ops.sum(within, axis=1) - 1.0
@@ -87,5 +88,5 @@ class NashMTL(Aggregator):
 
     rules: ClassVar[Rules] = {"max_norm": NOT_NEGATIVE}
 
-    def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:
+    def _step(self, state: State, gramian: Tensor, seed: Seed) -> tuple[Tensor, State]:
         return nashmtl_weights(gramian, self.max_norm), state

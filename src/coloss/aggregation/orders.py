@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
-Tensor = Any
+from coloss.typing import Seed, Tensor
 
 
-def draw_orders(k: int, seed: Any) -> Tensor:
+def draw_orders(k: int, seed: Seed) -> Tensor:
     """Draw one order of all summands for each summand.
 
     Args:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from keras import ops
 
-from coloss.aggregation.base import Aggregator, State, Tensor
+from coloss.aggregation.base import Aggregator
 from coloss.aggregation.gramian import normalised
 from coloss.aggregation.quadratic import RIDGE, solve_nonnegative
 from coloss.checking import NOT_NEGATIVE, SHARE, NumberRule, Rules
 from coloss.names import nearest
+from coloss.typing import Seed, State, Tensor
 
 ROUNDING = 1e-6
 """A squared length is 0 if no larger, relative to the parts that it is made of."""
@@ -159,7 +160,7 @@ class PCD(Aggregator):
             )
         return list(names).index(self.primary)
 
-    def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:
+    def _step(self, state: State, gramian: Tensor, seed: Seed) -> tuple[Tensor, State]:
         k = int(gramian.shape[0])
         if isinstance(self.primary, str):
             raise ValueError(
@@ -177,5 +178,5 @@ class PCD(Aggregator):
         scales = ops.where(some, 1.0 / ops.sqrt(ops.where(some, size, 1.0)), 0.0)
         return pcd_weights(gramian, scales, primary, self.tau), new
 
-    def _moved(self, average: Tensor, value: Any) -> Tensor:
+    def _moved(self, average: Tensor, value: Tensor | float) -> Tensor:
         return self.beta * average + (1.0 - self.beta) * value

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from keras import ops
 
-from coloss.aggregation.base import Aggregator, State, Tensor
+from coloss.aggregation.base import Aggregator
 from coloss.aggregation.orders import draw_orders
+from coloss.typing import Seed, State, Tensor
 
 
 def pcgrad_weights(gramian: Tensor, orders: Tensor) -> Tensor:
@@ -35,7 +36,7 @@ def pcgrad_weights(gramian: Tensor, orders: Tensor) -> Tensor:
     safe = ops.where(ops.greater(squares, 0.0), squares, 1.0)
     own = ops.arange(k, dtype="int32")
 
-    def meet(turn: Any, parts: Tensor) -> Tensor:
+    def meet(turn: Tensor, parts: Tensor) -> Tensor:
         met = ops.take(orders, turn, axis=1)
         product = ops.sum(parts * ops.take(gramian, met, axis=0), axis=1)
         against = ops.logical_and(product < 0.0, ops.not_equal(met, own))
@@ -56,6 +57,6 @@ class PCGrad(Aggregator):
 
     draws: ClassVar[bool] = True
 
-    def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:
+    def _step(self, state: State, gramian: Tensor, seed: Seed) -> tuple[Tensor, State]:
         orders = draw_orders(int(gramian.shape[0]), seed)
         return pcgrad_weights(gramian, orders), state

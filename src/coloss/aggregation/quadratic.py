@@ -11,12 +11,10 @@ block principal pivoting), at most `3 K + 20` times.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from keras import ops
 
-Tensor = Any
+from coloss.typing import Tensor
 
 ENUMERATED = 8
 """Up to here there is no loop, whose end PyTorch would ask the host for."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 from keras import ops
 
-from coloss.aggregation.base import Aggregator, State, Tensor
+from coloss.aggregation.base import Aggregator
+from coloss.typing import Seed, State, Tensor
 
 
 def random_weights(normal: Tensor) -> Tensor:
@@ -38,7 +39,7 @@ class Random(Aggregator):
     reads_gramian: ClassVar[bool] = False
     draws: ClassVar[bool] = True
 
-    def _step(self, state: State, gramian: Tensor, seed: Any) -> tuple[Tensor, State]:
+    def _step(self, state: State, gramian: Tensor, seed: Seed) -> tuple[Tensor, State]:
         shape = (int(gramian.shape[0]),)
         normal = keras.random.normal(shape, dtype=gramian.dtype, seed=seed)
         return random_weights(normal), state

@@ -258,7 +258,7 @@ def _shorten(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 4]} ..."
 
 
-def _json_safe(value: Any) -> Any:
+def _json_safe(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _json_safe(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -12,7 +12,7 @@ import keyword
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from coloss.objective.printer import (
     ATOM,
@@ -27,49 +27,55 @@ from coloss.objective.printer import (
     wrapped,
 )
 
+Operand: TypeAlias = "Expression | float"
+"""What the operators of the language take."""
+
+Sources: TypeAlias = "_End | tuple[_End, ...]"
+"""What may stand before `>>`."""
+
 
 class Expression:
     """Abstract node. Supplies the operators of the objective language."""
 
     __slots__ = ()
 
-    def __add__(self, other: Any) -> Expression:
+    def __add__(self, other: Operand) -> Expression:
         """Return `self + other`."""
         return _binary("+", self, other)
 
-    def __radd__(self, other: Any) -> Expression:
+    def __radd__(self, other: Operand) -> Expression:
         """Return `other + self`, so that `sum([...])` works too."""
         return _binary("+", other, self)
 
-    def __sub__(self, other: Any) -> Expression:
+    def __sub__(self, other: Operand) -> Expression:
         """Return `self - other`."""
         return _binary("-", self, other)
 
-    def __rsub__(self, other: Any) -> Expression:
+    def __rsub__(self, other: Operand) -> Expression:
         """Return `other - self`."""
         return _binary("-", other, self)
 
-    def __mul__(self, other: Any) -> Expression:
+    def __mul__(self, other: Operand) -> Expression:
         """Return `self * other`."""
         return _binary("*", self, other)
 
-    def __rmul__(self, other: Any) -> Expression:
+    def __rmul__(self, other: Operand) -> Expression:
         """Return `other * self`."""
         return _binary("*", other, self)
 
-    def __truediv__(self, other: Any) -> Expression:
+    def __truediv__(self, other: Operand) -> Expression:
         """Return `self / other`."""
         return _binary("/", self, other)
 
-    def __rtruediv__(self, other: Any) -> Expression:
+    def __rtruediv__(self, other: Operand) -> Expression:
         """Return `other / self`."""
         return _binary("/", other, self)
 
-    def __pow__(self, other: Any) -> Expression:
+    def __pow__(self, other: Operand) -> Expression:
         """Return `self ** other`."""
         return _binary("**", self, other)
 
-    def __rpow__(self, other: Any) -> Expression:
+    def __rpow__(self, other: Operand) -> Expression:
         """Return `other ** self`."""
         return _binary("**", other, self)
 
@@ -117,8 +123,22 @@ class Number(Expression):
         return f"Number({self.value!r})"
 
 
+class _End(Expression):
+    """What may stand at an end of an edge: a member, or a place in it."""
+
+    __slots__ = ()
+
+    def __rshift__(self, learner: _End) -> Edge:
+        """Return the edge `self >> learner`."""
+        return edge(self, learner)
+
+    def __rrshift__(self, sources: Sources) -> Edge:
+        """Return the edge of a tuple of sources to this learner."""
+        return edge(sources, self)
+
+
 @dataclass(frozen=True, repr=False)
-class Port(Expression):
+class Port(_End):
     """A place in a member: its output (`path` empty) or a layer's output.
 
     `text.encoder.block_1` is `Port("text", ("encoder", "block_1"))`.
@@ -137,14 +157,6 @@ class Port(Expression):
         """Return the port of a layer whose name is no identifier."""
         return Port(self.member, (*self.path, layer))
 
-    def __rshift__(self, learner: Any) -> Edge:
-        """Return the edge `self >> learner`."""
-        return edge(self, learner)
-
-    def __rrshift__(self, sources: Any) -> Edge:
-        """Return the edge of a tuple of sources to this learner."""
-        return edge(sources, self)
-
     def _spelled(self) -> Spelled:
         """Return the text, and how tightly it binds."""
         return self.member + "".join(map(layer_text, self.path)), ATOM
@@ -155,7 +167,7 @@ class Port(Expression):
 
 
 @dataclass(frozen=True, repr=False)
-class Name(Expression):
+class Name(_End):
     """A member's loss or a coefficient; which of the two is known when bound."""
 
     identifier: str
@@ -170,14 +182,6 @@ class Name(Expression):
     def __getitem__(self, layer: str) -> Port:
         """Return the port of a layer whose name is no identifier."""
         return Port(self.identifier, (layer,))
-
-    def __rshift__(self, learner: Any) -> Edge:
-        """Return the edge `self >> learner`."""
-        return edge(self, learner)
-
-    def __rrshift__(self, sources: Any) -> Edge:
-        """Return the edge of a tuple of sources to this learner."""
-        return edge(sources, self)
 
     def _spelled(self) -> Spelled:
         """Return the text, and how tightly it binds."""
@@ -270,7 +274,7 @@ class Call(Expression):
         """The positional arguments."""
         return self.arguments
 
-    def option(self, name: str, default: Any = None) -> Any:
+    def option(self, name: str, default: OptionValue = None) -> Any:
         """Return a keyword option's value, or `default`."""
         return dict(self.options).get(name, default)
 
@@ -285,7 +289,7 @@ class Call(Expression):
         return f"Call({self.function!r}, {self.arguments!r}, {self.options!r})"
 
 
-def as_expression(value: Any) -> Expression:
+def as_expression(value: object) -> Expression:
     """Return `value` as a node; numbers become `Number`.
 
     Raises:
@@ -308,7 +312,7 @@ def negative(operand: Expression) -> Expression:
     return Negative(as_value(operand))
 
 
-def edge(sources: Any, learner: Any) -> Edge:
+def edge(sources: Sources, learner: object) -> Edge:
     """Return the edge `sources >> learner`.
 
     Args:
@@ -319,7 +323,7 @@ def edge(sources: Any, learner: Any) -> Edge:
     return Edge(tuple(as_port(source) for source in many), as_port(learner))
 
 
-def as_port(value: Any) -> Port:
+def as_port(value: object) -> Port:
     """Return a name or port as a port.
 
     Raises:
@@ -363,7 +367,7 @@ def coefficient(name: str) -> Name:
     return Name(check_identifier(name, "coefficient"), "coefficient")
 
 
-def check_identifier(name: Any, kind: str) -> str:
+def check_identifier(name: object, kind: str) -> str:
     """Return `name` if it can stand in an objective.
 
     Raises:
@@ -377,7 +381,7 @@ def check_identifier(name: Any, kind: str) -> str:
     return name
 
 
-def _binary(operator: str, left: Any, right: Any) -> Expression:
+def _binary(operator: str, left: Operand, right: Operand) -> Expression:
     first, second = as_value(as_expression(left)), as_value(as_expression(right))
     return Binary(operator, first, second)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from coloss.checking import FINITE, NOT_NEGATIVE, POSITIVE, NumberRule
 from coloss.names import nearest, unknown
@@ -33,7 +32,7 @@ def _numeric(default: float | None, rule: NumberRule, none: bool = False) -> Opt
     """Return an option that takes numbers; None where it may, or is the default."""
     none = none or default is None
 
-    def accepts(value: Any) -> bool:
+    def accepts(value: object) -> bool:
         if value is None:
             return none
         return isinstance(value, int | float) and rule.holds(value)
@@ -205,13 +204,13 @@ def remove_transfer_term(name: str) -> None:
     del FUNCTIONS[name]
 
 
-def _option(term: str, key: str, default: Any) -> Option:
+def _option(term: str, key: str, default: object) -> Option:
     """Return the option whose values are of its default's kind."""
     if isinstance(default, bool):
         return Option(default, DETACHED.rule, DETACHED.accepts)
     if isinstance(default, str):
         return Option(default, "text", lambda value: isinstance(value, str))
-    if FINITE.holds(default):
+    if isinstance(default, int | float) and FINITE.holds(default):
         return _numeric(default, FINITE)
     raise ValueError(
         f"`{term}`: the option `{key}` needs a number, True, False or text as its "
@@ -219,7 +218,7 @@ def _option(term: str, key: str, default: Any) -> Option:
     )
 
 
-def call(name: str, /, *arguments: Any, **options: OptionValue) -> Call:
+def call(name: str, /, *arguments: object, **options: OptionValue) -> Call:
     """Return the call of a function of the language, checked; see `make_call`."""
     return make_call(name, arguments, options)
 
@@ -239,7 +238,7 @@ def find(name: str, column: int | None = None) -> Function:
 
 def make_call(
     name: str,
-    arguments: Sequence[Any],
+    arguments: Sequence[object],
     options: Mapping[str, OptionValue],
     column: int | None = None,
 ) -> Call:
@@ -271,7 +270,7 @@ def make_call(
 
 
 def _nodes(
-    function: Function, arguments: tuple[Any, ...], column: int | None
+    function: Function, arguments: tuple[object, ...], column: int | None
 ) -> tuple[Expression, ...]:
     try:
         nodes = tuple(as_expression(argument) for argument in arguments)
@@ -348,7 +347,7 @@ def _checked(
 def builder(name: str) -> Callable[..., Call]:
     """Return a Python function that builds calls of one word of the language."""
 
-    def build(*arguments: Any, **options: OptionValue) -> Call:
+    def build(*arguments: object, **options: OptionValue) -> Call:
         return call(name, *arguments, **options)
 
     build.__name__ = build.__qualname__ = name

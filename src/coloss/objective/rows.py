@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from keras import ops
 
@@ -28,8 +28,7 @@ from coloss.objective.expression import (
 from coloss.objective.functions import FUNCTIONS
 from coloss.objective.reach import literal
 from coloss.objective.words import DETACH, TRANSFER, Pointwise
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +78,8 @@ class Form:
 
     def __init__(
         self,
-        constant: Any = 0.0,
-        terms: dict[Atom, Any] | None = None,
+        constant: Tensor | float = 0.0,
+        terms: dict[Atom, Tensor | float] | None = None,
         moving: bool = False,
     ) -> None:
         """Store the constant and the factor of each atom."""
@@ -113,7 +112,7 @@ class Form:
         moving = self.moving or other.moving
         return Form(self.constant + other.constant, terms, moving)
 
-    def scaled(self, factor: Any, moving: bool = False) -> Form:
+    def scaled(self, factor: Tensor | float, moving: bool = False) -> Form:
         """Return the form times a scalar, which may depend on atoms itself."""
         return Form(
             self.constant * factor,
@@ -153,7 +152,7 @@ class Values(Protocol):
     def loss(self, member: str) -> Form:
         """Return a member's supervised loss, row by row."""
 
-    def coefficient(self, name: str) -> Any:
+    def coefficient(self, name: str) -> Tensor | float:
         """Return a coefficient: a float or a scalar tensor."""
 
     def transfer(self, term: Call) -> Form:
@@ -292,5 +291,7 @@ def _mean_weight(weights: list[Tensor], parts: int) -> Tensor | None:
     return ops.power(ops.maximum(product, ops.zeros_like(product)), 1.0 / parts)
 
 
-def _map(function: Callable[[Tensor], Tensor], factor: Any) -> Any:
+def _map(
+    function: Callable[[Tensor], Tensor], factor: Tensor | float
+) -> Tensor | float:
     return factor if isinstance(factor, float) else function(factor)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from coloss.objective.printer import ATOM, OptionValue
+from coloss.typing import Tensor
 
 POINTWISE, BATCH, DETACH, TRANSFER = "pointwise", "batch", "detach", "transfer"
 
@@ -27,7 +28,7 @@ class Option:
 
     default: OptionValue
     rule: str
-    accepts: Callable[[Any], bool]
+    accepts: Callable[[object], bool]
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Pointwise(Function):
     """
 
     kind: str = POINTWISE
-    value: Callable[..., Any]
+    value: Callable[..., Tensor]
     derivative: Derivative
     interval: Interval
     domain: Domain | None = None

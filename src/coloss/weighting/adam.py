@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from keras import ops
 
-Tensor = Any
+from coloss.typing import State, Tensor
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -28,8 +27,8 @@ def start(k: int) -> dict[str, np.ndarray]:
 
 
 def step(
-    values: Tensor, gradient: Tensor, state: Mapping[str, Any], rate: float
-) -> tuple[Tensor, dict[str, Any]]:
+    values: Tensor, gradient: Tensor, state: Mapping[str, Tensor], rate: float
+) -> tuple[Tensor, State]:
     """Return the vector after one step down its gradient, and the new state.
 
     Args:

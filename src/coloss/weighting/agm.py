@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
 
 from coloss.checking import POSITIVE, Rules
-from coloss.weighting.base import State, Tensor, Weighting
+from coloss.typing import State, Tensor
+from coloss.weighting.base import Known, Weighting
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class AGM(Weighting):
         return {"mean": np.zeros(k, "float32"), "steps": np.zeros((), "float32")}
 
     def update(
-        self, state: Mapping[str, Any], values: Any, **known: Any
+        self, state: Mapping[str, Tensor], values: Tensor, **known: Known
     ) -> tuple[Tensor, State]:
         """Return each network's multiplier; see `Weighting.update`.
 

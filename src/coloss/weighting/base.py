@@ -14,15 +14,16 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from keras import ops
 
 from coloss.registry import Configured
+from coloss.typing import Seed, State, Tensor
 
-Tensor = Any
-State = dict[str, Any]
+Known: TypeAlias = "Tensor | Seed"
+"""What an update may be told besides: the epoch, the Gramian, or a seed."""
 
 TINY = 1e-8
 """The smallest loss that is divided by, or of which a logarithm is taken."""
@@ -106,7 +107,7 @@ class Weighting(Configured, abc.ABC):
 
     @abc.abstractmethod
     def update(
-        self, state: Mapping[str, Any], values: Any, **known: Any
+        self, state: Mapping[str, Tensor], values: Tensor, **known: Known
     ) -> tuple[Tensor, State]:
         """Return the weights of one step, and the state after it.
 
@@ -124,7 +125,7 @@ class Weighting(Configured, abc.ABC):
             `trained`.
         """
 
-    def penalty(self, state: Mapping[str, Any]) -> Tensor:
+    def penalty(self, state: Mapping[str, Tensor]) -> Tensor:
         """Return what is added to the weighted sum, so that weights do not collapse."""
         return ops.zeros((), dtype="float32")
 

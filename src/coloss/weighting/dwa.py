@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
 
 from coloss.checking import POSITIVE, Rules
-from coloss.weighting.base import (
-    TINY,
-    State,
-    Tensor,
-    Weighting,
-    softmax,
-)
+from coloss.typing import State, Tensor
+from coloss.weighting.base import TINY, Known, Weighting, softmax
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ class DWA(Weighting):
         }
 
     def update(
-        self, state: Mapping[str, Any], values: Any, **known: Any
+        self, state: Mapping[str, Tensor], values: Tensor, **known: Known
     ) -> tuple[Tensor, State]:
         """Return the epoch's weights; see `Weighting.update`."""
         epoch = ops.cast(known["epoch"], "float32")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from keras import ops
 
-from coloss.weighting.base import TINY, State, Tensor, Weighting
+from coloss.typing import State, Tensor
+from coloss.weighting.base import TINY, Known, Weighting
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class GeometricMean(Weighting):
     positive: ClassVar[bool] = True
 
     def update(
-        self, state: Mapping[str, Any], values: Any, **known: Any
+        self, state: Mapping[str, Tensor], values: Tensor, **known: Known
     ) -> tuple[Tensor, State]:
         """Return G / L; see `Weighting.update`."""
         present = ops.cast(values > 0, "float32")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
 
 from coloss.checking import POSITIVE, Rules
-from coloss.weighting.base import TINY, State, Tensor, Weighting
+from coloss.typing import State, Tensor
+from coloss.weighting.base import TINY, Known, Weighting
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ class GradientBlending(Weighting):
             **{name: np.zeros((), "float32") for name in counts},
         }
 
-    def validate(self, state: Mapping[str, Any], values: Any, rows: Any) -> State:
+    def validate(
+        self, state: Mapping[str, Tensor], values: Tensor, rows: Tensor
+    ) -> State:
         """Take in a validation batch.
 
         Args:
@@ -70,7 +73,7 @@ class GradientBlending(Weighting):
         return new
 
     def update(
-        self, state: Mapping[str, Any], values: Any, **known: Any
+        self, state: Mapping[str, Tensor], values: Tensor, **known: Known
     ) -> tuple[Tensor, State]:
         """Return each network's multiplier; see `Weighting.update`.
 
@@ -105,7 +108,9 @@ class GradientBlending(Weighting):
             "epoch": epoch,
         }
 
-    def _weights(self, state: Mapping[str, Any], train: Tensor, held: Tensor) -> Tensor:
+    def _weights(
+        self, state: Mapping[str, Tensor], train: Tensor, held: Tensor
+    ) -> Tensor:
         begun = state["first_validation"]
         gain = ops.maximum(begun - held, 0.0)
         spread = (held - train) - (begun - state["first_train"])

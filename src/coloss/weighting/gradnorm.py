@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
 
 from coloss.checking import NOT_NEGATIVE, POSITIVE, Rules
+from coloss.typing import State, Tensor
 from coloss.weighting import adam
-from coloss.weighting.base import TINY, State, Tensor, Weighting
+from coloss.weighting.base import TINY, Known, Weighting
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class GradNorm(Weighting):
         }
 
     def update(
-        self, state: Mapping[str, Any], values: Any, **known: Any
+        self, state: Mapping[str, Tensor], values: Tensor, **known: Known
     ) -> tuple[Tensor, State]:
         """Return this step's weights; the new ones are for the next.
 

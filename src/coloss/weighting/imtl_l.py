@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
 
-from coloss.weighting.base import State, Tensor, Weighting
+from coloss.typing import State, Tensor
+from coloss.weighting.base import Known, Weighting
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class IMTLL(Weighting):
         return {"log_scale": np.zeros(k, "float32")}
 
     def update(
-        self, state: Mapping[str, Any], values: Any, **known: Any
+        self, state: Mapping[str, Tensor], values: Tensor, **known: Known
     ) -> tuple[Tensor, State]:
         """Return exp(s), not detached; see `Weighting.update`."""
         return ops.exp(state["log_scale"]), dict(state)
 
-    def penalty(self, state: Mapping[str, Any]) -> Tensor:
+    def penalty(self, state: Mapping[str, Tensor]) -> Tensor:
         """Return minus the sum of s."""
         return -ops.sum(state["log_scale"])

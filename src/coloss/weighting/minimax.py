@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
 
 from coloss.checking import POSITIVE, Rules
-from coloss.weighting.base import State, Tensor, Weighting, softmax
+from coloss.typing import State, Tensor
+from coloss.weighting.base import Known, Weighting, softmax
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Minimax(Weighting):
         return {"logits": np.zeros(k, "float32")}
 
     def update(
-        self, state: Mapping[str, Any], values: Any, **known: Any
+        self, state: Mapping[str, Tensor], values: Tensor, **known: Known
     ) -> tuple[Tensor, State]:
         """Return K q after one step of ascent; see `Weighting.update`."""
         logits = state["logits"] + self.rate * values

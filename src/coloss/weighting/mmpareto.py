@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from keras import ops
 
 from coloss.checking import POSITIVE, Rules
-from coloss.weighting.base import State, Tensor, Weighting
+from coloss.typing import State, Tensor
+from coloss.weighting.base import Known, Weighting
 
 ROUNDING = 1e-6
 
@@ -46,7 +47,7 @@ class MMPareto(Weighting):
     kind: ClassVar[str] = "gradient"
 
     def update(
-        self, state: Mapping[str, Any], values: Any, **known: Any
+        self, state: Mapping[str, Tensor], values: Tensor, **known: Known
     ) -> tuple[Tensor, State]:
         """Return the weights of the summands inside one network.
 
@@ -56,7 +57,7 @@ class MMPareto(Weighting):
                 that couples it.
             **known: `gramian`, (K, K), of the gradients at this network.
         """
-        gramian = known["gramian"]
+        gramian: Tensor = known["gramian"]
         own = ops.cast(values, gramian.dtype)
         other = 1.0 - own
         uu = ops.sum(own * ops.matmul(gramian, own))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from keras import ops
 
 from coloss.checking import POSITIVE, Rules
-from coloss.weighting.base import TINY, State, Tensor, Weighting
+from coloss.typing import State, Tensor
+from coloss.weighting.base import TINY, Known, Weighting
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class OGMGE(Weighting):
             )
 
     def update(
-        self, state: Mapping[str, Any], values: Any, **known: Any
+        self, state: Mapping[str, Tensor], values: Tensor, **known: Known
     ) -> tuple[Tensor, State]:
         """Return each network's multiplier; see `Weighting.update`.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 
-from coloss.weighting.base import State, Tensor, Weighting, softmax
+from coloss.typing import State, Tensor
+from coloss.weighting.base import Known, Weighting, softmax
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class RandomWeights(Weighting):
     draws: ClassVar[bool] = True
 
     def update(
-        self, state: Mapping[str, Any], values: Any, **known: Any
+        self, state: Mapping[str, Tensor], values: Tensor, **known: Known
     ) -> tuple[Tensor, State]:
         """Return new weights; see `Weighting.update`."""
         noise = keras.random.normal((values.shape[0],), seed=known["seed"])

@@ -9,7 +9,7 @@ import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeGuard, runtime_checkable
 
 from coloss.checking import COUNT, FINITE, FROM_0, Rules
 from coloss.objective.words import Range
@@ -186,7 +186,7 @@ def to_config(value: Any, name: str) -> float | dict[str, Any]:
     )
 
 
-def from_config(config: Any, name: str) -> Any:
+def from_config(config: object, name: str) -> float | Schedule:
     """Make a number or schedule from what `to_config` returned.
 
     Args:
@@ -211,7 +211,7 @@ def from_config(config: Any, name: str) -> Any:
     return SCHEDULES[kind].from_config(rest)
 
 
-def value_at(value: Any, epoch: int, name: str) -> float:
+def value_at(value: object, epoch: int, name: str) -> float:
     """Return the number that a coefficient has at an epoch.
 
     Args:
@@ -236,11 +236,13 @@ def _between(start: float, stop: float, way: float) -> float:
     return stop if way >= 1.0 else start + (stop - start) * way
 
 
-def _is_list(value: Any) -> bool:
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
-def _from_mapping(at: Mapping[Any, Any], values: Any) -> tuple[list[Any], list[Any]]:
+def _from_mapping(
+    at: Mapping[object, object], values: object
+) -> tuple[list[int], list[object]]:
     if values is not None:
         raise TypeError(
             "Steps takes a dict alone, or two lists; found a dict and more."

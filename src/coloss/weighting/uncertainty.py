@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
 
 from coloss.checking import FINITE, Rules
-from coloss.weighting.base import State, Tensor, Weighting
+from coloss.typing import State, Tensor
+from coloss.weighting.base import Known, Weighting
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ class Uncertainty(Weighting):
         }
 
     def update(
-        self, state: Mapping[str, Any], values: Any, **known: Any
+        self, state: Mapping[str, Tensor], values: Tensor, **known: Known
     ) -> tuple[Tensor, State]:
         """Return f exp(-s), not detached; see `Weighting.update`."""
         return state["factor"] * ops.exp(-state["log_variance"]), dict(state)
 
-    def penalty(self, state: Mapping[str, Any]) -> Tensor:
+    def penalty(self, state: Mapping[str, Tensor]) -> Tensor:
         """Return half the sum of s."""
         return 0.5 * ops.sum(state["log_variance"])
