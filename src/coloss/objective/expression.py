@@ -128,6 +128,16 @@ class _End(Expression):
 
     __slots__ = ()
 
+    def __getattr__(self, layer: str) -> Port:
+        """Return the port of a layer one level deeper."""
+        _check_layer(layer)
+        return self[layer]
+
+    def __getitem__(self, layer: str) -> Port:
+        """Return the port of a layer whose name is no identifier."""
+        base = as_port(self)
+        return Port(base.member, (*base.path, layer))
+
     def __rshift__(self, learner: _End) -> Edge:
         """Return the edge `self >> learner`."""
         return edge(self, learner)
@@ -148,15 +158,6 @@ class Port(_End):
     path: tuple[str, ...]
     column: int | None = field(default=None, compare=False)
 
-    def __getattr__(self, layer: str) -> Port:
-        """Return the port of a layer one level deeper."""
-        _check_layer(layer)
-        return Port(self.member, (*self.path, layer))
-
-    def __getitem__(self, layer: str) -> Port:
-        """Return the port of a layer whose name is no identifier."""
-        return Port(self.member, (*self.path, layer))
-
     def _spelled(self) -> Spelled:
         """Return the text, and how tightly it binds."""
         return self.member + "".join(map(layer_text, self.path)), ATOM
@@ -173,15 +174,6 @@ class Name(_End):
     identifier: str
     role: str | None = field(default=None, compare=False)
     column: int | None = field(default=None, compare=False)
-
-    def __getattr__(self, layer: str) -> Port:
-        """Return the port of one of the member's layers."""
-        _check_layer(layer)
-        return Port(self.identifier, (layer,))
-
-    def __getitem__(self, layer: str) -> Port:
-        """Return the port of a layer whose name is no identifier."""
-        return Port(self.identifier, (layer,))
 
     def _spelled(self) -> Spelled:
         """Return the text, and how tightly it binds."""
