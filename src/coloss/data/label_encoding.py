@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from coloss.data.readers.delimited import MISSING
 from coloss.data.readers.errors import DataError, some
 
 MANY = 20
@@ -54,7 +55,7 @@ def numbers(labels: Sequence[str | None], ids: Sequence[str]) -> np.ndarray:
     """Return labels as float32 numbers (rows,), NaN where unlabeled.
 
     Args:
-        labels: (rows,), None where there is none.
+        labels: (rows,), None, or a word such as NA, where there is none.
         ids: (rows,), for messages.
 
     Raises:
@@ -64,7 +65,7 @@ def numbers(labels: Sequence[str | None], ids: Sequence[str]) -> np.ndarray:
     values = []
     for key, label in zip(ids, labels, strict=True):
         try:
-            values.append(np.nan if label is None else float(label))
+            values.append(np.nan if label is None or label in MISSING else float(label))
         except ValueError:
             raise DataError(
                 f"has the label {label!r} in row {key!r}, which is no number"

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coloss.data.readers import DataError, LeftOut, choose_columns, features_of
 from coloss.data.readers.features import check_finite
+from coloss.data.readers.files import opened, reading
+from coloss.data.readers.left_out import COUNTS, counts_rows, may_count
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LARGEST = 512 * 2**20
 """Bytes of a row group; several copies of one are in memory at a time."""
@@ -40,9 +46,12 @@ class RowGroups:
         import pyarrow.parquet as pq
 
         self.path = path
-        self._file = pq.ParquetFile(path)
-        about = self._file.metadata
-        groups = [about.row_group(n) for n in range(about.num_row_groups)]
+        with reading(path):
+            self._file = pq.ParquetFile(opened(path))
+            about = self._file.metadata
+            groups = [about.row_group(n) for n in range(about.num_row_groups)]
+        if not about.num_rows:
+            raise DataError("has no rows", path)
         largest = max(group.total_byte_size for group in groups)
         if largest > LARGEST:
             raise DataError(
@@ -55,12 +64,16 @@ class RowGroups:
         self._ends = [0, *ends.tolist()]
         self._bytes = largest
         schema = self._file.schema_arrow
-        kept = [name for name in schema.names if name not in reserved]
+        apart = set(reserved)
+        kept = [name for name in schema.names if name not in apart]
         self.columns: dict[str, list[str]] = {}
         self.left_out: dict[str, list[LeftOut]] = {}
         for name, patterns in columns.items():
-            chosen, text = choose_columns(schema, kept, patterns, path)
-            self.columns[name], self.left_out[name] = chosen, text
+            chosen, left_out = choose_columns(schema, kept, patterns, path)
+            counters = [LeftOut(c, COUNTS) for c in self._counters(chosen, patterns)]
+            gone = {column.name for column in counters}
+            self.columns[name] = [column for column in chosen if column not in gone]
+            self.left_out[name] = [*left_out, *counters]
         self._names: dict[str, list[str]] = {}
         self.read(0)
         self.names = dict(self._names)
@@ -79,6 +92,24 @@ class RowGroups:
         self.read(0)
         self.names = dict(self._names)
 
+    def _counters(
+        self, chosen: Sequence[str], patterns: Sequence[str] | None
+    ) -> list[str]:
+        """Return the columns that number the rows, as the first ones show."""
+        names = [c for c in chosen if may_count(c) and c not in (patterns or ())]
+        table = self._read(0, names)
+        parts = [(name, features_of(table, self.path, None, [name])) for name in names]
+        return [name for name, part in parts if counts_rows(name, part.values)]
+
+    def _read(self, number: int, columns: list[str]) -> pa.Table:
+        with reading(self.path):
+            # Threads would hold further copies.
+            table = self._file.read_row_group(
+                number, columns=columns, use_threads=False
+            )
+            table.validate(full=True)
+        return table
+
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._ends) - 1
@@ -95,8 +126,7 @@ class RowGroups:
     def read(self, number: int) -> dict[str, np.ndarray]:
         """Return the features in a row group by member, (rows, features)."""
         needed = list(dict.fromkeys(c for cs in self.columns.values() for c in cs))
-        # Threads would hold further copies.
-        table = self._file.read_row_group(number, columns=needed, use_threads=False)
+        table = self._read(number, needed)
         found = {}
         for name, columns in self.columns.items():
             part = features_of(table.select(columns), self.path, None, columns)

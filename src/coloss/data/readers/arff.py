@@ -20,7 +20,7 @@ class Attribute(NamedTuple):
 
     Attributes:
         name: of the column.
-        kind: in small letters: "numeric", "string", "nominal", "date" and so on.
+        kind: "numeric", "real", "integer", "string", "date", "relational" or "nominal".
     """
 
     name: str
@@ -96,7 +96,14 @@ def _attribute(line: bytes, path: Path) -> Attribute:
         name, _, kind = rest.replace("\t", " ").replace("{", " {", 1).partition(" ")
     if not name.strip():
         raise DataError(f"has an attribute without a name: {line!r}", path)
-    kind = kind.strip().lower()
-    return Attribute(
-        name.strip(), "nominal" if kind.startswith("{") else kind.split(" ")[0]
-    )
+    return Attribute(name.strip(), _kind_of(kind.strip().lower()))
+
+
+def _kind_of(declared: str) -> str:
+    """Return the kind of an attribute; "nominal" where it is no number and no text.
+
+    openSMILE writes its class also as `unknown`, or as `0,1,2` without braces.
+    """
+    word = declared.split(maxsplit=1)[0] if declared else ""
+    known = ("numeric", "real", "integer", "string", "date", "relational")
+    return word if word in known else "nominal"

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from coloss.data.readers.errors import DataError
+from coloss.data.readers.files import reading
 from coloss.names import nearest
+
+_NPY = b"\x93NUMPY"
+"""How a file of one array begins."""
 
 
 def read_arrays(
@@ -41,23 +47,54 @@ def read_arrays(
 
 
 def load_array(path: Path) -> Any:
-    """Return an array, or arrays by name; nothing in the file is run."""
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except FileNotFoundError:
-        raise DataError("does not exist", path) from None
-    except (ValueError, OSError, EOFError) as error:
-        if "Object arrays" in str(error):
-            raise DataError(
-                "holds Python objects, which may run anything when read; save it as "
-                "numbers",
-                path,
-            ) from None
-        raise DataError("is no file of NumPy arrays", path) from None
+    """Return an array, or arrays by name; nothing in the file is run.
+
+    Raises:
+        DataError: if the file is damaged, is none of this kind, or holds objects.
+    """
+    with reading(path), path.open("rb") as file:
+        if file.read(6) == _NPY:
+            file.seek(0)
+            return _array(file, path.stat().st_size, path)
+        if not zipfile.is_zipfile(file):
+            raise DataError("is no file of NumPy arrays, or a damaged one", path)
+        arrays = {}
+        with zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                with archive.open(entry) as member:
+                    name = entry.filename.removesuffix(".npy")
+                    arrays[name] = _array(member, entry.file_size, path)
+    if not arrays:
+        raise DataError("holds no array", path)
+    return arrays
+
+
+def _array(file: Any, size: int, path: Path) -> np.ndarray:
+    """Return the array in a file of `size` bytes.
+
+    What the head of a damaged file says may be anything: memory is taken only for as
+    many values as there are bytes.
+    """
+    version = np.lib.format.read_magic(file)
+    read = {1: np.lib.format.read_array_header_1_0}.get(
+        version[0], np.lib.format.read_array_header_2_0
+    )
+    shape, columns_first, dtype = read(file)
+    if dtype.hasobject:
+        raise DataError(
+            "holds Python objects, which may run anything when read; save it as "
+            "numbers",
+            path,
+        )
+    count = math.prod(shape)
+    if count * dtype.itemsize != size - file.tell():
+        raise DataError(
+            f"is damaged: it says that it holds {count} values of {dtype}, which is "
+            "not its size",
+            path,
+        )
+    flat = np.frombuffer(file.read(), dtype, count)
+    return flat.reshape(shape, order="F" if columns_first else "C").copy()
 
 
 def _only_matrix(arrays: dict[str, np.ndarray], path: Path) -> str:

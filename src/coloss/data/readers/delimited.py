@@ -22,7 +22,7 @@ MISSING = [
 """What stands for no value in a column of numbers. In text, only the first two do."""
 _BLOCK = 1 << 25
 """Bytes that are parsed at once: more than the longest line."""
-_SAMPLE = 50
+_SAMPLE = 20
 """Lines that are looked at for the delimiter and for a header."""
 
 

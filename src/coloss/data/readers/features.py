@@ -234,24 +234,26 @@ def _no_features(left_out: list[LeftOut], path: Path) -> DataError:
 def _matching(kept: list[str], patterns: Sequence[str], path: Path) -> list[str]:
     positive = [p for p in patterns if not p.startswith("!")] or ["*"]
     negative = [p[1:] for p in patterns if p.startswith("!")]
-    fitting = {p: _fitting(p, kept) for p in (*positive, *negative)}
-    wanted = {name for p in positive for name in fitting[p]}
-    barred = {name for p in negative for name in fitting[p]}
-    exact = set(kept)
+    known = set(kept)
+    fitting = {p: _fitting(p, kept, known) for p in (*positive, *negative)}
     for pattern, names in fitting.items():
-        if not names and pattern not in exact:
+        if not names:
             raise DataError(
                 f"has no column that fits {pattern!r}{nearest(pattern, kept)}", path
             )
+    wanted = {name for p in positive for name in fitting[p]}
+    barred = {name for p in negative for name in fitting[p]}
     return [n for n in kept if n in wanted and n not in barred]
 
 
-def _fitting(pattern: str, kept: list[str]) -> list[str]:
-    """Return the columns that a name or a pattern means."""
+def _fitting(pattern: str, kept: list[str], known: Collection[str]) -> list[str]:
+    """Return the columns that a name or a pattern means; `known` is `kept` as a set."""
+    # A name may have the signs of a pattern: "f[0]".
+    named = [pattern] if pattern in known else []
     if not any(sign in pattern for sign in "*?["):
-        return [pattern] if pattern in kept else []
+        return named
     fits = re.compile(fnmatch.translate(pattern)).match
-    return [name for name in kept if name == pattern or fits(name)]
+    return [*named, *(name for name in kept if fits(name))]
 
 
 def is_numeric(kind: Any) -> bool:

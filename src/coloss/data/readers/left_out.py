@@ -110,6 +110,11 @@ def _said_by_pandas(schema: Any) -> list[str]:
     return [name for name in listed if isinstance(name, str)]
 
 
+def may_count(name: str) -> bool:
+    """Return whether a column is called as one that numbers the rows."""
+    return name.strip().lower() in _COUNTERS
+
+
 def counts_rows(name: str, values: np.ndarray) -> bool:
     """Return whether a column numbers the rows: called so, and one more in each.
 
@@ -117,6 +122,6 @@ def counts_rows(name: str, values: np.ndarray) -> bool:
         name: of the column.
         values: (rows, 1).
     """
-    if name.strip().lower() not in _COUNTERS or values.shape[1:] != (1,):
+    if not may_count(name) or values.shape[1:] != (1,):
         return False
     return len(values) > 2 and bool((np.diff(values[:, 0]) == 1).all())
