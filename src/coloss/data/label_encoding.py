@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -84,8 +85,9 @@ def _known(labels: Sequence[str | None]) -> list[str]:
 
 
 def _order(name: str) -> tuple[int, float, str]:
-    """Sort numbers by value, before text."""
+    """Sort numbers by value, before text; a class called nan is text."""
     try:
-        return 0, float(name), name
+        value = float(name)
     except ValueError:
-        return 1, 0.0, name
+        value = math.nan
+    return (1, 0.0, name) if math.isnan(value) else (0, value, name)

@@ -82,6 +82,8 @@ def _declared(file: object, path: Path) -> list[Attribute]:
         if word.lower().startswith(b"@attribute"):
             found.append(_attribute(word, path))
         elif word.lower() == b"@data":
+            if not found:
+                raise DataError("declares no attribute before its line @data", path)
             return found
     raise DataError("is no ARFF file: it has no line @data", path)
 

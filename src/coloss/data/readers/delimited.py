@@ -90,10 +90,13 @@ def names_of(first: Sequence[str], header: bool | None) -> list[str]:
     """
     if header is False:
         return [f"column_{place + 1}" for place in range(len(first))]
-    return [
-        name if name.strip() else f"Unnamed: {place}"
-        for place, name in enumerate(first)
-    ]
+    names: list[str] = []
+    for place, name in enumerate(first):
+        found = name if name.strip() else f"Unnamed: {place}"
+        while found != name and found in (*first, *names):
+            found += ".1"  # A file read and written by pandas has one of that name.
+        names.append(found)
+    return names
 
 
 def parsed(

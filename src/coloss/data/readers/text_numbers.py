@@ -135,8 +135,10 @@ def _told_text(column: Any, numbers: Any) -> str:
     """Return what shows that a column is text; where it nearly is not, how much."""
     import pyarrow.compute as pc
 
-    first = _first(column, pc.invert(numbers))
     known, right = pc.count(column).as_py(), pc.sum(numbers).as_py()
+    if known == right:
+        return "numbers with decimal points, and others with decimal commas"
+    first = _first(column, pc.invert(numbers))
     if right * 2 < known:
         return f"such as {first!r}"
     row = pc.index(column, first).as_py()
