@@ -144,10 +144,12 @@ class RunFolder:
         """What it was trained on.
 
         Keys: `rows` and `labelled` (numbers by split: train, validation, test),
+        `unlabelled` (numbers by what was found in place of a label),
         `classes` (names, in the order of the outputs; None for numbers to predict),
         `class_counts` (by split, then class name), `id` (its column or None),
         `label`, `members`: by name `width`, `dtype`, `files`, `present` and
-        `missing` (rows by split), `standardized`.
+        `missing` (rows by split), `labelled` (rows by split that have both),
+        `left_out` (columns: `name`, `reason`, `example`), `standardized`.
         """
         return self._json(DATA)
 

@@ -283,7 +283,7 @@ FILES = [
     ),
     Mistake(
         "an id twice",
-        "1 ids occur more than once: 'clip_003'",
+        "1 id more than once: 'clip_003'",
         spoil=edit("labels.csv", "clip_002", "clip_003"),
     ),
     Mistake(
@@ -316,7 +316,7 @@ FILES = [
     ),
     Mistake(
         "a row without an id",
-        "1 rows have no id",
+        "1 row without an id",
         spoil=edit("labels.csv", '"clip_002"', ""),
     ),
     Mistake(
@@ -368,7 +368,7 @@ FILES = [
     ),
     Mistake(
         "infinite features",
-        "values are infinite",
+        "values infinite, or too large",
         spoil=arrays(id=IDS, features=FEATURES + np.inf),
     ),
     Mistake(

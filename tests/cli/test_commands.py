@@ -171,7 +171,7 @@ def test_columns_may_stand_in_another_order_but_none_may_lack(folder, run, tmp_p
     table.drop(columns="F3").to_parquet(tmp_path / "less.parquet")
     arguments = (run.path, f"visual={tmp_path / 'less.parquet'}", "--member", "visual")
     result = call("predict", *arguments, "-o", tmp_path / "c.csv", code=2)
-    assert "1 columns that 'visual' was trained on are not there" in result.stderr
+    assert "lacks 1 column that 'visual' was trained on" in result.stderr
 
 
 def test_fused_predictions_join_the_files(folder, run, tmp_path):

@@ -50,7 +50,7 @@ def test_labels_by_member_and_dense_ones():
         (
             {"members": {"a": (["u"], np.ones((2, 1)))}},
             ValueError,
-            "the table of 'a' has 1 ids and 2 rows",
+            "the table of 'a' has 1 id and 2 rows",
         ),
         ({"members": {"a": np.ones((2, 1))}}, TypeError, "of 'a' must be a pair"),
         ({"members": {}}, ValueError, "`members` is empty"),

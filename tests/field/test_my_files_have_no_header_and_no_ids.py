@@ -20,7 +20,7 @@ from coloss.cli.app import app
 from coloss.cli.config import load, parse
 from coloss.cli.runs.rows import read_rows
 from coloss.data.readers import DataError
-from coloss.report.run_folder import RunFolder
+from coloss.run_folder import RunFolder
 
 ROWS = 60
 WORDS = np.array(["calm", "None", "sad"])

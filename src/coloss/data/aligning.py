@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coloss.data.rows import as_arrays, count, mapped, missing, signed, unlabelled
+from coloss.names import counted
 
 
 class Aligned(NamedTuple):
@@ -83,7 +84,10 @@ def _table(what: str, table: Any) -> tuple[dict[Any, int], Any]:
     keys, values = _checked(what, table[0]), as_arrays(table[1])
     rows = count(values, f"the table of {what}")
     if rows != len(keys):
-        raise ValueError(f"the table of {what} has {len(keys)} ids and {rows} rows.")
+        raise ValueError(
+            f"the table of {what} has {counted(len(keys), 'id')} and "
+            f"{counted(rows, 'row')}."
+        )
     return {key: row for row, key in enumerate(keys)}, values
 
 

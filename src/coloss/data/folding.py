@@ -10,6 +10,7 @@ import numpy as np
 
 from coloss.data.split import Part, Split
 from coloss.data.standardizing import Standardizer
+from coloss.names import counted
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -144,7 +145,7 @@ def folds(
     for what, values in (("y", y), ("groups", groups)):
         found = count if values is None else _rows(values)
         if found != count:
-            raise ValueError(f"`{what}` has {found} rows; `x` has {count}.")
+            raise ValueError(f"`{what}` has {counted(found, 'row')}; `x` has {count}.")
     grouped = None if groups is None else np.asarray(groups)
     units = count if grouped is None else len(np.unique(grouped))
     if units < num_folds:
@@ -154,7 +155,9 @@ def folds(
     if strata is False:
         strata = None
     elif strata is not None and _rows(strata) != count:
-        raise ValueError(f"`stratify` has {_rows(strata)} rows; `x` has {count}.")
+        raise ValueError(
+            f"`stratify` has {counted(_rows(strata), 'row')}; `x` has {count}."
+        )
     strata = None if strata is None else np.asarray(strata)
     return Folds(x, y, grouped, strata, num_folds, seed, standardize)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from coloss.data.readers.delimited import MISSING
 from coloss.data.readers.errors import DataError, some
+from coloss.names import counted
 
 MANY = 20
 """Classes beyond which labels that rarely repeat are taken for numbers."""
@@ -36,8 +37,9 @@ def class_codes(
         classes = names
         if len(classes) > MANY and len(classes) > len(known) / 2:
             raise DataError(
-                f"has {len(classes)} different labels on {len(known)} rows. For "
-                'numbers to predict: data.task = "regression"'
+                f"has {len(classes)} different labels on "
+                f"{counted(len(known), 'row')}. For numbers to predict: "
+                'data.task = "regression"'
             )
     strangers = [name for name in names if name not in set(classes)]
     if strangers:

@@ -12,6 +12,7 @@ from coloss.data.readers import DataError, LeftOut, choose_columns, features_of
 from coloss.data.readers.features import check_finite
 from coloss.data.readers.files import opened, reading
 from coloss.data.readers.left_out import COUNTS, counts_rows, may_count
+from coloss.names import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -153,8 +154,9 @@ class RowGroups:
         partly = np.flatnonzero(gaps.any(axis=1) & ~absent)
         if partly.size:
             raise DataError(
-                f"members.{name}: {partly.size} rows lack single values (the first is "
-                f"row {first + partly[0]}). A row is there or missing as a whole",
+                f"members.{name}: {counted(partly.size, 'row')} with single values "
+                f"missing (the first is row {first + partly[0]}). A row is there or "
+                "missing as a whole",
                 self.path,
             )
         return absent

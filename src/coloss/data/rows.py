@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from coloss.names import counted
+
 Structure = Any
 
 
@@ -59,7 +61,9 @@ def count(tree: Structure, what: str) -> int:
             raise TypeError(f"{place} must be an array (rows, ...); found {array!r}.")
         rows = shape[0] if rows is None else rows
         if shape[0] != rows:
-            raise ValueError(f"{place} has {shape[0]} rows; expected {rows}.")
+            raise ValueError(
+                f"{place} has {counted(shape[0], 'row')}; expected {rows}."
+            )
     if not rows:
         raise ValueError(f"{what} has no rows.")
     return rows

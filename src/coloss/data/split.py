@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from coloss.names import counted
+
 Part = tuple[Any, Any]
 
 
@@ -63,4 +65,6 @@ def _check_part(part: str, x: Any, y: Any) -> None:
                 raise ValueError(f"{what} has 0 rows.")
             rows = shape[0] if rows is None else rows
             if shape[0] != rows:
-                raise ValueError(f"{what} has {shape[0]} rows; expected {rows}.")
+                raise ValueError(
+                    f"{what} has {counted(shape[0], 'row')}; expected {rows}."
+                )

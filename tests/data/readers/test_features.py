@@ -113,8 +113,8 @@ def test_ids_one_a_line(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "id,x\nu,1\nu,2\n", "1 ids occur more than once: 'u'"),
-        ("a.csv", "id,x\n,1\nu,2\n", "1 rows have no id (row 0"),
+        ("a.csv", "id,x\nu,1\nu,2\n", "1 id more than once: 'u'"),
+        ("a.csv", "id,x\n,1\nu,2\n", "1 row without an id (row 0"),
         ("a.csv", "id,x,x\nu,1,2\n", "columns of the same name: 'x'"),
         ("a.csv", "id,x\n", "has no rows"),
         ("a.csv", "", "no header line"),

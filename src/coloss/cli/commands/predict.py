@@ -15,6 +15,7 @@ from coloss.cli.commands.options import (
     answering,
     examples,
 )
+from coloss.names import counted
 
 HELP = (
     "Predict with a trained network, for rows of new files.\n\n"
@@ -63,4 +64,4 @@ def predict(
         else:
             frame.to_parquet(output, index=False)
         out.event("predictions", rows=len(frame), file=str(output))
-        out.say(f"{len(frame)} predictions: {output}")
+        out.say(f"{counted(len(frame), 'prediction')}: {output}")

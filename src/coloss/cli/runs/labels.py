@@ -83,7 +83,7 @@ def read_labels(config: Config, folder: Path) -> Labels:
             f"{data.group!r}"
         )
     unlabeled = Counter(
-        "an empty cell" if value is None else repr(value)
+        "an empty cell or '?'" if value is None else repr(value)
         for value in values
         if value in missing
     )

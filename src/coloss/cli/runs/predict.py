@@ -15,7 +15,7 @@ from coloss.cli.runs.rows import member_features
 from coloss.data import align
 from coloss.data.filling import filled
 from coloss.data.readers import DataError, Features
-from coloss.names import nearest
+from coloss.names import counted, nearest
 from coloss.run_folder import RunFolder
 
 
@@ -108,8 +108,8 @@ def _reordered(
     lost = [column for column in trained if column not in place]
     if lost:
         raise CliError(
-            f"{path}: {len(lost)} columns that {member!r} was trained on are not "
-            f"there, the first is {lost[0]!r}{nearest(lost[0], found.names)}."
+            f"{path}: lacks {counted(len(lost), 'column')} that {member!r} was trained "
+            f"on, the first is {lost[0]!r}{nearest(lost[0], found.names)}."
         )
     return found.values[:, [place[column] for column in trained]]
 
@@ -130,8 +130,8 @@ def _predicted(network: Any, values: np.ndarray) -> np.ndarray:
     partly = flat.any(axis=1) & ~flat.all(axis=1)
     if partly.any():
         raise CliError(
-            f"{int(partly.sum())} rows lack single values (the first is row "
-            f"{int(np.argmax(partly))}); fill them first."
+            f"single values are missing in {counted(int(partly.sum()), 'row')} (the "
+            f"first is row {int(np.argmax(partly))}); fill them first."
         )
     missing = flat.all(axis=1)
     clean = np.where(missing.reshape(-1, *[1] * (values.ndim - 1)), 0.0, values)

@@ -29,6 +29,7 @@ from coloss.data.readers import (
     read_table,
 )
 from coloss.data.splitting import PARTS, assign_parts
+from coloss.names import counted
 
 
 @dataclass
@@ -245,9 +246,10 @@ def _check(config: Config, rows: Rows) -> None:
         if partly.size:
             row = partly[0]
             raise DataError(
-                f"members.{name}: {partly.size} rows lack single values (id "
-                f"{rows.ids[row]!r}: {int(flat[row].sum())} of {flat.shape[1]}). A row "
-                f'is there or missing as a whole; members.{name}.fill = "mean" fills '
+                f"members.{name}: {counted(partly.size, 'row')} with single values "
+                f"missing (id {rows.ids[row]!r}: {int(flat[row].sum())} of "
+                f"{flat.shape[1]}). A row is there or missing as a whole; "
+                f'members.{name}.fill = "mean" fills '
                 "single values"
             )
         if flat[train].all():

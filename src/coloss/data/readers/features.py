@@ -27,7 +27,7 @@ from coloss.data.readers.left_out import (
 )
 from coloss.data.readers.lists import depth_of, item_of, values_of
 from coloss.data.readers.tables import read_table
-from coloss.names import nearest
+from coloss.names import counted, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,7 +120,9 @@ def read_features(
     check_finite(features, path)
     if features.ids is not None and len(features.ids) != len(features.values):
         raise DataError(
-            f"has {len(features.values)} rows and {len(features.ids)} ids", path
+            f"has {counted(len(features.values), 'row')} and "
+            f"{counted(len(features.ids), 'id')}",
+            path,
         )
     return features
 
@@ -313,7 +315,7 @@ def check_finite(features: Features, path: Path) -> None:
         row, column = bad[0][0], bad[0][-1]
         name = features.names[column] if features.names else str(column)
         raise DataError(
-            f"{len(bad)} values are infinite, or too large for float32 (the first in "
-            f"row {row}, column {name!r})",
+            f"{counted(len(bad), 'value')} infinite, or too large for float32 (the "
+            f"first in row {row}, column {name!r})",
             path,
         )

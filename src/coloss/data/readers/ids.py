@@ -12,6 +12,7 @@ from coloss.data.readers.arrays import load_array
 from coloss.data.readers.columnar import no_column
 from coloss.data.readers.errors import DataError, some
 from coloss.data.readers.tables import TABLE_SUFFIXES, read_table
+from coloss.names import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,14 +95,15 @@ def checked_ids(found: list[str | None], path: Path) -> list[str]:
     empty = [row for row, value in enumerate(found) if value is None]
     if empty:
         raise DataError(
-            f"{len(empty)} rows have no id (row {some(empty)}, from 0)", path
+            f"{counted(len(empty), 'row')} without an id (row {some(empty)}, from 0)",
+            path,
         )
     ids = [str(value) for value in found]
     twice = [value for value, number in Counter(ids).items() if number > 1]
     if twice:
         raise DataError(
-            f"{len(twice)} ids occur more than once: {some(twice)}. Every row needs "
-            "its own",
+            f"{counted(len(twice), 'id')} more than once: {some(twice)}. Every row "
+            "needs its own",
             path,
         )
     return ids

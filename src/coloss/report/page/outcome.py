@@ -223,6 +223,10 @@ def data(run: RunView) -> list[Block]:
         (f"{split} rows", f"{count} ({_labelled(run.data, split)} labelled)")
         for split, count in run.data["rows"].items()
     ]
+    unlabeled = run.data.get("unlabelled") or {}
+    if unlabeled:
+        shown = ", ".join(f"{number} with {what}" for what, number in unlabeled.items())
+        facts.append(("taken as unlabeled", shown))
     facts += [
         (name, str(run.data[key]))
         for name, key in (("label", "label"), ("rows joined by", "id"))
