@@ -234,25 +234,3 @@ def test_pyarrow_never_gets_a_file_of_python():
                 name = ast.unparse(node.func).rsplit(".", 1)[-1]
                 if name in (*readers, "parsed", "read_table", "read_schema"):
                     assert ast.unparse(node.args[0]) not in opened, (path, name)
-
-
-ENDING = """
-import sys, threading
-from pathlib import Path
-from coloss.data.readers import DataError, read_features
-path = Path(sys.argv[1])
-for _ in range(4):
-    threading.Thread(target=lambda: sum(range(200000)), daemon=True).start()
-try:
-    read_features(path, id="no such column")
-except DataError:
-    sys.exit(2)
-"""
-
-
-def test_an_error_over_a_csv_ends_with_its_code_every_time(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("id,x\n" + "".join(f"clip_{n},{n}.5\n" for n in range(20000)))
-    command = [sys.executable, "-c", ENDING, str(path)]
-    codes = [subprocess.run(command, check=False).returncode for _ in range(4)]
-    assert codes == [2] * 4
