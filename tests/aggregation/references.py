@@ -38,7 +38,7 @@ def weighed(weighting, gradients):
 def _projected(kind, gradients):
     """TorchJD's projector on unit gradients, with the lengths as preferences.
 
-    Its own normalisation, by the trace, drowns short gradients in what it adds to the
+    Its own normalization, by the trace, drowns short gradients in what it adds to the
     diagonal; on unit gradients it adds what ours does.
     """
     matrix, lengths = cosines(gradients)

@@ -1,4 +1,4 @@
-"""Binding, summands, reach, and serialisation of objectives."""
+"""Binding, summands, reach, and serialization of objectives."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_sources_of_an_objective() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(tree=trees())
-def test_serialised_as_text(tree: Expression) -> None:
+def test_serialized_as_text(tree: Expression) -> None:
     objective = Objective(tree)
     config = json.loads(json.dumps(objective.get_config()))
     assert Objective.from_config(config) == objective

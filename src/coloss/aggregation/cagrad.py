@@ -9,7 +9,7 @@ from typing import ClassVar
 from keras import ops
 
 from coloss.aggregation.base import Aggregator
-from coloss.aggregation.gramian import normalised
+from coloss.aggregation.gramian import normalized
 from coloss.aggregation.quadratic import RIDGE, all_supports, eliminated
 from coloss.checking import NOT_NEGATIVE, Rules
 from coloss.typing import Seed, State, Tensor
@@ -44,7 +44,7 @@ def cagrad_weights(gramian: Tensor, c: float) -> Tensor:
         improves all summands. A gradient of 0 takes no part, and gets 1/K.
     """
     k = int(gramian.shape[0])
-    cosines, lengths, inverse = normalised(gramian)
+    cosines, lengths, inverse = normalized(gramian)
     longest = ops.maximum(ops.max(lengths), 1e-30)
     mean = lengths / (k * longest)  # In unit gradients, as all below.
     shares = inverse / ops.maximum(ops.max(inverse), 1e-30)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from keras import ops
 
 from coloss.aggregation.base import Aggregator
-from coloss.aggregation.gramian import normalised
+from coloss.aggregation.gramian import normalized
 from coloss.aggregation.quadratic import RIDGE, solve_nonnegative
 from coloss.typing import Seed, State, Tensor
 
@@ -31,7 +31,7 @@ def dualproj_weights(gramian: Tensor) -> Tensor:
         (K,), each at least 1/K. A gradient of 0 gets 1/K.
     """
     k = int(gramian.shape[0])
-    cosines, lengths, inverse = normalised(gramian)
+    cosines, lengths, inverse = normalized(gramian)
     matrix = cosines + RIDGE * ops.eye(k, dtype=gramian.dtype)
     longest = ops.max(lengths)
     unit = ops.where(ops.greater(longest, 0.0), longest, 1.0)

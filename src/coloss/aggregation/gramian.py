@@ -8,7 +8,7 @@ from coloss.aggregation.base import as_gramian
 from coloss.typing import Tensor
 
 
-def normalised(gramian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def normalized(gramian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Bring all gradients to length 1, so that no scale is lost in rounding.
 
     Args:
@@ -42,7 +42,7 @@ def conflicts(gramian: Tensor) -> tuple[Tensor, Tensor]:
     """
     gramian = as_gramian(gramian)
     k = int(gramian.shape[0])
-    cosines, _, inverse = normalised(gramian)
+    cosines, _, inverse = normalized(gramian)
     present = ops.cast(ops.greater(inverse, 0.0), gramian.dtype)
     cosines = ops.clip(cosines, -1.0, 1.0) * present[:, None]
     negative = ops.cast(ops.less(cosines, 0.0), gramian.dtype)

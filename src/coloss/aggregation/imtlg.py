@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from keras import ops
 
 from coloss.aggregation.base import Aggregator
-from coloss.aggregation.gramian import normalised, rank_cut, scaled
+from coloss.aggregation.gramian import normalized, rank_cut, scaled
 from coloss.typing import Seed, State, Tensor
 
 
@@ -33,7 +33,7 @@ def imtlg_weights(gramian: Tensor) -> Tensor:
     Returns:
         (K,), of sum 1; all 0 where the sum of v is 0.
     """
-    cosines, _, inverse = normalised(gramian)
+    cosines, _, inverse = normalized(gramian)
     values, vectors = ops.linalg.eigh(cosines)
     solved = ops.matmul(
         ops.sum(vectors, axis=0) / ops.abs(values), ops.transpose(vectors)

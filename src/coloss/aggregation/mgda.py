@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from keras import ops
 
 from coloss.aggregation.base import Aggregator
-from coloss.aggregation.gramian import normalised
+from coloss.aggregation.gramian import normalized
 from coloss.aggregation.quadratic import RIDGE, solve_nonnegative
 from coloss.typing import Seed, State, Tensor
 
@@ -32,7 +32,7 @@ def mgda_weights(gramian: Tensor) -> Tensor:
     Returns:
         (K,), not negative, of sum 1.
     """
-    cosines, _, inverse = normalised(gramian)
+    cosines, _, inverse = normalized(gramian)
     empty = ops.cast(ops.equal(inverse, 0.0), gramian.dtype)
     # The sum's coefficients, in units of the lengths; those of length 0 come first.
     shares = inverse / ops.maximum(ops.max(inverse), _TINY)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from keras import ops
 
 from coloss.aggregation.base import Aggregator
-from coloss.aggregation.gramian import normalised
+from coloss.aggregation.gramian import normalized
 from coloss.aggregation.quadratic import RIDGE
 from coloss.checking import NOT_NEGATIVE, Rules
 from coloss.typing import Seed, State, Tensor
@@ -40,7 +40,7 @@ def nashmtl_weights(gramian: Tensor, max_norm: float) -> Tensor:
         (K,), positive; 0 for a gradient of 0.
     """
     k = int(gramian.shape[0])
-    cosines, _, inverse = normalised(gramian)
+    cosines, _, inverse = normalized(gramian)
     eye = ops.eye(k, dtype=gramian.dtype)
     agreed = _bargained(cosines + RIDGE * eye)
     weights = inverse * agreed

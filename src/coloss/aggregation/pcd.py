@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from coloss.aggregation.base import Aggregator
-from coloss.aggregation.gramian import normalised
+from coloss.aggregation.gramian import normalized
 from coloss.aggregation.quadratic import RIDGE, solve_nonnegative
 from coloss.checking import NOT_NEGATIVE, SHARE, NumberRule, Rules
 from coloss.names import nearest
@@ -48,7 +48,7 @@ def pcd_weights(gramian: Tensor, scales: Tensor, primary: int, tau: float) -> Te
     """
     k = int(gramian.shape[0])
     front = np.array([primary, *(i for i in range(k) if i != primary)])
-    cosines, lengths, inverse = normalised(gramian)
+    cosines, lengths, inverse = normalized(gramian)
     cosines = ops.take(ops.take(cosines, front, axis=0), front, axis=1)
     lengths, inverse, scales = (ops.take(v, front) for v in (lengths, inverse, scales))
     levelled = lengths * scales

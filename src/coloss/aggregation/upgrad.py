@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from keras import ops
 
 from coloss.aggregation.base import Aggregator
-from coloss.aggregation.gramian import normalised
+from coloss.aggregation.gramian import normalized
 from coloss.aggregation.quadratic import RIDGE, solve_nonnegative
 from coloss.typing import Seed, State, Tensor
 
@@ -33,7 +33,7 @@ def upgrad_weights(gramian: Tensor) -> Tensor:
         (K,), each at least 1/K. A gradient of 0 gets 1/K.
     """
     k = int(gramian.shape[0])
-    cosines, lengths, inverse = normalised(gramian)
+    cosines, lengths, inverse = normalized(gramian)
     matrix = cosines + RIDGE * ops.eye(k, dtype=gramian.dtype)
     # Row i: what must be added to e_i, in units of the lengths.
     added = solve_nonnegative(matrix, matrix)

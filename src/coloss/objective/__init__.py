@@ -1,4 +1,4 @@
-"""What is minimised: the objective language. Knows no network and imports no Keras."""
+"""What is minimized: the objective language. Knows no network and imports no Keras."""
 
 from coloss.objective.errors import ObjectiveError, ObjectiveWarning
 from coloss.objective.explanation import EdgeInfo, Explanation

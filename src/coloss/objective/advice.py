@@ -146,7 +146,7 @@ def _untrained(findings: Findings) -> Iterator[str]:
         if only_read and slope.is_absent:
             yield (
                 f"the loss of {member} is read but nothing trains {member}: it stays "
-                f"as it was initialised; add + {member}"
+                f"as it was initialized; add + {member}"
             )
 
 

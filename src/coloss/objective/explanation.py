@@ -217,8 +217,8 @@ class Explanation:
         lines = []
         for member, counts in (self.rows or {}).items():
             line = (
-                f"{member}: {counts['rows']} rows, {counts['labeled']} labelled, "
-                f"{counts['unlabeled']} unlabelled, {counts['missing']} without input"
+                f"{member}: {counts['rows']} rows, {counts['labeled']} labeled, "
+                f"{counts['unlabeled']} unlabeled, {counts['missing']} without input"
             )
             if counts["positions"] != counts["rows"]:
                 line += f"; {counts['ignored']} of {counts['positions']} labels ignored"

@@ -173,7 +173,7 @@ def seeds_needed(
 
 
 def _power(size: float, pairs: int) -> float:
-    """Return the power of a two-sided paired t-test for a standardised effect."""
+    """Return the power of a two-sided paired t-test for a standardized effect."""
     freedom, shift = pairs - 1, size * math.sqrt(pairs)
     edge = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
     found = stats.nct.sf(edge, freedom, shift) + stats.nct.cdf(-edge, freedom, shift)

@@ -1,4 +1,4 @@
-"""GeometricMean: the product of the losses is minimised, whatever their scales."""
+"""GeometricMean: the product of the losses is minimized, whatever their scales."""
 
 from __future__ import annotations
 

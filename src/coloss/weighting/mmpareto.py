@@ -34,7 +34,7 @@ class MMPareto(Weighting):
     trained plainly. Adam cancels the constant factor $\gamma$.
 
     Args:
-        gamma: the factor; 1 or more: noise that is said to generalise.
+        gamma: the factor; 1 or more: noise that is said to generalize.
 
     Reference:
         Wei and Hu 2024, "MMPareto: Boosting Multimodal Learning with Innocent
