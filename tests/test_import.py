@@ -86,6 +86,26 @@ def test_without_a_backend_an_error_says_what_to_install(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "way", ["import coloss; coloss.JointModel", "from coloss.joint import JointModel"]
+)
+@pytest.mark.parametrize(
+    ("chosen", "parts"),
+    [
+        ("pytorch", ["KERAS_BACKEND=pytorch", "did you mean torch?"]),
+        ("numpy", ["KERAS_BACKEND=numpy", "jax, tensorflow or torch"]),
+        ("torch", ["not installed", 'pip install "coloss[torch]"', "BACKEND=jax"]),
+    ],
+)
+def test_a_chosen_backend_that_cannot_be_used_is_refused(tmp_path, chosen, parts, way):
+    code = f"import os; os.environ['KERAS_BACKEND'] = {chosen!r}; {way}"
+    done = run(code, tmp_path, ["torch"])
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: ")
+    assert all(part in last for part in parts), last
+
+
+@pytest.mark.parametrize(
     ("installed", "configured", "expected"),
     [
         (("jax", "tensorflow", "torch"), None, "jax"),

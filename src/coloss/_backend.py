@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import json
 import os
@@ -34,15 +35,32 @@ def choose_backend() -> bool:
 
 
 def require_backend() -> None:
-    """Refuse to go on where `choose_backend` finds none.
+    """Refuse to go on where `choose_backend` finds none, or one that cannot be used.
 
     Raises:
-        ImportError: if no backend is installed.
+        ImportError: if no backend is installed, or `KERAS_BACKEND` names none that is.
     """
     if not choose_backend():
         raise ImportError(
             "coloss needs one of the backends jax, tensorflow or torch, and none is "
             'installed. Install one with: pip install "coloss[jax]"'
+        )
+    chosen = os.environ.get("KERAS_BACKEND", "")
+    if "keras" in sys.modules or not chosen:
+        return
+    if chosen not in BACKENDS:
+        close = difflib.get_close_matches(chosen.lower(), BACKENDS, 1)
+        hint = f"; did you mean {close[0]}?" if close else "."
+        raise ImportError(
+            f"KERAS_BACKEND={chosen}: expected {', '.join(BACKENDS[:-1])} or "
+            f"{BACKENDS[-1]}{hint}"
+        )
+    if not _installed(chosen):
+        others = [name for name in BACKENDS if _installed(name)]
+        instead = f", or set KERAS_BACKEND={others[0]}" if others else ""
+        raise ImportError(
+            f"KERAS_BACKEND={chosen}, which is not installed. Install it with: "
+            f'pip install "coloss[{chosen}]"{instead}.'
         )
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from coloss.joint.keras_internals import attach_mask, mask_of
+from coloss.joint.keras_internals import attach_mask, mask_of, producer_of
 
 pytestmark = pytest.mark.backend
 
@@ -27,3 +27,15 @@ def test_a_mask_can_be_attached():
     value = keras.ops.ones((2, 3, 1))
     attach_mask(value, keras.ops.ones((2, 3), dtype="bool"))
     assert mask_of(value) is not None
+
+
+def test_what_made_an_output_is_known():
+    inputs = keras.Input((3,))
+    dense = keras.layers.Dense(2)
+    network = keras.Model(inputs, keras.layers.Softmax()(dense(inputs)))
+    softmax, [before] = producer_of(network.outputs[0])
+    assert isinstance(softmax, keras.layers.Softmax)
+    layer, [source] = producer_of(before)
+    assert layer is dense and source is inputs
+    operation, _ = producer_of(keras.ops.softmax(inputs))
+    assert type(operation).__name__ == "Softmax"

@@ -1,7 +1,12 @@
 """The networks together: one model, one objective, one `fit`."""
 
-from coloss.joint.model import JointModel
-from coloss.joint.optimizers.joint_optimizer import JointOptimizer
-from coloss.joint.steps.non_finite import NonFiniteLossError
+from coloss._backend import require_backend
+
+# Before Keras is imported: its own words for a backend that is not there are others.
+require_backend()
+
+from coloss.joint.model import JointModel  # noqa: E402
+from coloss.joint.optimizers.joint_optimizer import JointOptimizer  # noqa: E402
+from coloss.joint.steps.non_finite import NonFiniteLossError  # noqa: E402
 
 __all__ = ["JointModel", "JointOptimizer", "NonFiniteLossError"]

@@ -288,6 +288,14 @@ ARGUMENTS = {
     ),
     "optimizer for some": ({"optimizer": {"main": "sgd"}}, ["'helper'", "*"]),
     "loss": ({"loss": {**LOSSES, "main": "crosentropy"}}, ["'main'", "crosentropy"]),
+    "loss by half its name": (
+        {"loss": {**LOSSES, "main": "crossentropy"}},
+        ["'main'", "'crossentropy'", "'sparse_categorical_crossentropy'", "one-hot"],
+    ),
+    "loss misspelt": (
+        {"loss": {**LOSSES, "size": "mean_square_error"}},
+        ["'size'", "'mean_square_error'", "did you mean 'mean_squared_error'"],
+    ),
     "loss by name": ({"loss": {**LOSSES, "mian": "mse"}}, ["'mian'", "'main'"]),
     "loss missing": ({"loss": without(LOSSES, "size")}, ["'size'", "loss={"]),
     "metrics": ({"metrics": {"main": ["acuracy"]}}, ["'main'", "acuracy"]),

@@ -181,6 +181,9 @@ def _of_frame(value: Any) -> np.ndarray:
     columns: list[Any] = [dtypes]
     if isinstance(dtypes, Iterable):
         columns = list(dtypes)
+    # Of a categorical column the categories may be numbers.
+    columns = [getattr(dtype, "categories", dtype) for dtype in columns]
+    columns = [getattr(dtype, "dtype", dtype) for dtype in columns]
     if all(getattr(dtype, "kind", "O") in "biuf" for dtype in columns):
         return value.to_numpy(dtype="float64", na_value=np.nan)
     return found

@@ -9,6 +9,7 @@ from typing import Any
 from keras import losses, ops
 
 from coloss.joint.members import check_names
+from coloss.names import nearest
 
 Tensor = Any
 
@@ -125,8 +126,10 @@ def _resolve(name: str, spec: Any) -> MemberLoss:
 def _class_of(name: str, identifier: str) -> Callable[[], losses.Loss]:
     try:
         found = losses.get(identifier)
-    except ValueError as error:
-        raise ValueError(f"the loss of {name!r}: {error}") from None
+    except ValueError:
+        raise ValueError(
+            f"the loss of {name!r}: Keras has no {identifier!r}{_meant(identifier)}"
+        ) from None
     if isinstance(found, losses.Loss):
         return lambda: found
     if isinstance(found, type):
@@ -135,6 +138,21 @@ def _class_of(name: str, identifier: str) -> Callable[[], losses.Loss]:
     if wrapped is None:
         return lambda: _FunctionLoss(found)
     return wrapped
+
+
+def _meant(identifier: str) -> str:
+    """Return the end of the sentence that refuses a loss's name: what was meant."""
+    text = identifier.lower()
+    if "cross" in text or text in ("ce", "nll", "nll_loss", "logloss", "log_loss"):
+        return (
+            ". Say which: 'sparse_categorical_crossentropy' for integer classes, "
+            "'categorical_crossentropy' for one-hot labels, 'binary_crossentropy' for "
+            "yes or no."
+        )
+    valid = [known for known in dir(losses) if known[0].isalpha()]
+    return nearest(identifier, valid) or ". Give its name, a keras.losses.Loss, or " + (
+        "a function of (y_true, y_pred)."
+    )
 
 
 def _class_of_function(function: Any) -> type[losses.Loss] | None:
