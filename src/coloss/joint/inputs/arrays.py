@@ -195,8 +195,25 @@ def _input(member: keras.Model | None, value: Any, what: str) -> Any:
             key: _input(None, part, f"{what}, {key!r}") for key, part in value.items()
         }
     if isinstance(value, list | tuple) and _lists_inputs(member, value):
-        return type(value)(as_array(part, what) for part in value)
-    return as_array(value, what)
+        return type(value)(_text_as_tensor(as_array(part, what)) for part in value)
+    return _text_as_tensor(as_array(value, what))
+
+
+def is_text(values: np.ndarray) -> bool:
+    """Return whether an array holds text, and no other Python objects."""
+    if values.dtype.kind in "US":
+        return True
+    return values.dtype == object and all(
+        isinstance(value, str | bytes) for value in values.flat
+    )
+
+
+def _text_as_tensor(value: Any) -> Any:
+    # Keras takes text as tensors of TensorFlow only; other backends have none.
+    tensorflow = keras.backend.backend() == "tensorflow"
+    if tensorflow and isinstance(value, np.ndarray) and is_text(value):
+        return keras.ops.convert_to_tensor(value)
+    return value
 
 
 def _lists_inputs(member: keras.Model | None, value: Sequence[Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from coloss.joint.inputs.arrays import TEXT, is_tensor, to_numpy
+from coloss.joint.inputs.arrays import TEXT, is_tensor, is_text, to_numpy
 from coloss.joint.members import check_names, layers_of
 
 
@@ -108,9 +108,7 @@ def _check_text(what: str, member: keras.Model, index: int, values: np.ndarray) 
     reads = not expected or (
         index < len(expected) and str(expected[index].dtype) == "string"
     )
-    texts = values.dtype.kind in "US" or all(
-        isinstance(v, str | bytes) for v in values.flat
-    )
+    texts = is_text(values)
     if reads and texts and backend == "tensorflow":
         return
     message = f"{what} has dtype {values.dtype}; expected numbers."
