@@ -9,7 +9,7 @@ import numpy as np
 
 from coloss.joint.checks.label_counts import known_labels, present_rows
 from coloss.joint.inputs.arrays import to_numpy
-from coloss.joint.supervision.member_loss import CLASSES, CUSTOM, MemberLoss
+from coloss.joint.supervision.member_loss import CLASSES, MARGIN, MemberLoss
 
 
 def warn_of_data(
@@ -59,8 +59,10 @@ def _of_labels(loss: MemberLoss, labels: Any, present: np.ndarray) -> str | None
             f"{name!r} has labels on {rows.sum()} rows and inputs on {present.sum()}, "
             "and no row has both: its loss, which the objective reads, is 0 throughout."
         )
-    if loss.kind == CUSTOM:
-        return None  # Only its author knows what its labels are.
+    if loss.kind not in (*CLASSES, MARGIN):
+        # A network whose output is itself a loss is trained towards zeros; of an own
+        # loss only its author knows what its labels are.
+        return None
     counted = known & used.reshape(-1, *(1,) * (known.ndim - 1))
     values = to_numpy(labels).reshape(*known.shape, -1)[counted]
     if len(values) < 2 or np.any(values != values[0]):
@@ -68,12 +70,7 @@ def _of_labels(loss: MemberLoss, labels: Any, present: np.ndarray) -> str | None
     one = np.array2string(values[0], precision=4, threshold=6)
     if values[0].size == 1:
         one = f"{values[0][0]:.4g}"
-    if loss.kind in CLASSES:
-        return (
-            f"labels of {name!r} are of one class only ({one}, {len(values)} labels): "
-            "there is nothing to tell apart."
-        )
     return (
-        f"targets of {name!r} are all {one} ({len(values)} rows): there is nothing to "
-        "tell apart."
+        f"labels of {name!r} are of one class only ({one}, {len(values)} labels): "
+        "there is nothing to tell apart."
     )
