@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile -q
 # Two workers share two cores; without this each would start a thread for every core.
 THREADS := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 
-.PHONY: demo test lint format types docs test-jax test-tensorflow test-torch clean help
+.PHONY: demo test check lint format types docs test-jax test-tensorflow test-torch clean help
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 20
@@ -28,6 +28,11 @@ demo: .venv/.demo  ## Train on the data in the package; ends with the answer in 
 	KERAS_BACKEND=jax $(BIN)/coloss demo
 
 test: lint types docs test-jax test-tensorflow test-torch  ## Everything that CI runs
+
+check: lint types  ## What a developer needs between two edits, in a minute
+	KERAS_BACKEND=torch $(PYTEST) tests/test_layers.py tests/objective tests/aggregation \
+		tests/transfer tests/joint/values tests/joint/supervision tests/joint/steps \
+		tests/joint/balance tests/study/test_statistics.py
 
 lint: .venv/.test  ## Style
 	$(BIN)/ruff check .
