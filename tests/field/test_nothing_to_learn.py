@@ -1,6 +1,6 @@
 """It trained for an hour, and there was nothing to learn from.
 
-Every label is unlabelled, or of one class; an input is missing throughout; the
+Every label is unlabeled, or of one class; an input is missing throughout; the
 learning rate is a million. Keras trains on without a word; so reported for instance on
 the page "Keras model gets constant loss and accuracy" (codemia.io knowledge hub). Said
 before the first step. The table: what is wrong, times the kind of label.
@@ -65,7 +65,7 @@ KINDS = {
         np.stack([CLASSES, CLASSES[::-1]], 1),
         -1,
     ),
-    "signs": ("hinge", (1, "tanh"), X, np.where(X[:, :1] > 0, 1.0, -1.0), NAN),
+    "signs": ("hinge", (1, "tanh"), X, (-1.0) ** np.arange(ROWS)[:, None], NAN),
     "numbers": ("mse", (2, None), X, X[:, :2], NAN),
 }
 
@@ -86,28 +86,28 @@ def same(labels):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_good_data_is_passed_in_silence(kind, joints):
-    _, _, x, labels, unlabelled = KINDS[kind]
+    _, _, x, labels, unlabeled = KINDS[kind]
     assert joints[kind].data_warnings({"main": x}, labels) == []
-    some = np.array(labels, "float32" if np.isnan(unlabelled) else labels.dtype)
-    some[0] = unlabelled
+    some = np.array(labels, "float32" if np.isnan(unlabeled) else labels.dtype)
+    some[0] = unlabeled
     assert joints[kind].data_warnings({"main": x}, some) == []
     # One row is of one class, whatever it is.
     assert joints[kind].data_warnings({"main": x[:1]}, labels[:1]) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_label_unlabelled(kind, joints):
-    _, _, x, labels, unlabelled = KINDS[kind]
-    none = np.full(labels.shape, unlabelled)
+def test_every_label_unlabeled(kind, joints):
+    _, _, x, labels, unlabeled = KINDS[kind]
+    none = np.full(labels.shape, unlabeled)
     [said] = joints[kind].data_warnings({"main": x}, none)
-    assert "every label of 'main' is unlabelled" in said and "6 rows" in said
+    assert "every label of 'main' is unlabeled" in said and "6 rows" in said
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_class_only(kind, joints):
-    _, _, x, labels, unlabelled = KINDS[kind]
-    labels = np.array(same(labels), "float32" if np.isnan(unlabelled) else labels.dtype)
-    labels[0] = unlabelled
+    _, _, x, labels, unlabeled = KINDS[kind]
+    labels = np.array(same(labels), "float32" if np.isnan(unlabeled) else labels.dtype)
+    labels[0] = unlabeled
     found = joints[kind].data_warnings({"main": x}, labels)
     # A network whose output is itself a loss is trained towards zeros.
     assert len(found) == (kind != "numbers")
@@ -123,9 +123,9 @@ def test_an_input_missing_throughout(kind, joints):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_labels_only_where_inputs_are_missing(kind, joints):
-    _, _, x, labels, unlabelled = KINDS[kind]
+    _, _, x, labels, unlabeled = KINDS[kind]
     x, labels = x.copy(), np.array(labels, "float32")
-    x[:3], labels[3:] = NAN, unlabelled
+    x[:3], labels[3:] = NAN, unlabeled
     [said] = joints[kind].data_warnings({"main": x}, labels)
     assert "labels on 3 rows and inputs on 3, and no row has both" in said
 
@@ -200,7 +200,7 @@ def test_a_learning_rate_that_is_none_is_refused(rate):
 def test_fit_says_it_before_the_first_step():
     joint = two(optimizers.SGD(1e6))
     x = {"a": X, "b": np.full_like(X, NAN)}
-    unlabelled = np.full(ROWS, -1)
+    unlabeled = np.full(ROWS, -1)
 
     class Stop(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
@@ -214,7 +214,7 @@ def test_fit_says_it_before_the_first_step():
             joint.fit(
                 x,
                 {"a": same(CLASSES), "b": CLASSES},
-                validation_data=(x, {"a": unlabelled, "b": CLASSES}),
+                validation_data=(x, {"a": unlabeled, "b": CLASSES}),
                 callbacks=[Stop()],
                 verbose=0,
             )
@@ -279,7 +279,7 @@ def masked():
 # Loss, network, input, labels, and what counts.
 COUNTED = {
     "all": (*KINDS["integers"][:4], (6, 6, 0, 0, 6, 0)),
-    "unlabelled": (
+    "unlabeled": (
         *KINDS["integers"][:3],
         np.array([0, -1, 2, -1, 1, -1]),
         (6, 3, 3, 0, 6, 3),
@@ -311,7 +311,7 @@ COUNTED = {
 
 
 @pytest.mark.parametrize("case", COUNTED)
-def test_explain_counts_what_is_taken_as_unlabelled(case):
+def test_explain_counts_what_is_taken_as_unlabeled(case):
     loss, how, x, y, expected = COUNTED[case]
     joint = coloss.JointModel({"main": how() if callable(how) else network(*how)})
     joint.compile("sgd", loss)
@@ -319,6 +319,6 @@ def test_explain_counts_what_is_taken_as_unlabelled(case):
     found = explanation.rows["main"]
     names = ("rows", "labeled", "unlabeled", "missing", "positions", "ignored")
     assert tuple(found[name] for name in names) == expected
-    said = f"main: {expected[0]} rows, {expected[1]} labelled, {expected[2]} unlabelled"
+    said = f"main: {expected[0]} rows, {expected[1]} labeled, {expected[2]} unlabeled"
     assert said in str(explanation)
     assert joint.explain().rows is None

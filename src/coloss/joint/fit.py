@@ -69,7 +69,7 @@ class FitMixin(keras.Model):
             x: arrays by member (rows of NaN are missing), or a `tf.data.Dataset`,
                 `PyDataset`, torch `DataLoader` or generator of such dicts.
             y: labels: one array for all members, or by member; -1 (integers) or
-                rows of NaN are unlabelled.
+                rows of NaN are unlabeled.
             batch_size: rows a step.
             epochs: passes over the data.
             verbose: as in Keras.
@@ -283,7 +283,7 @@ class FitMixin(keras.Model):
     def data_warnings(self, x: Any, y: Any = None, where: str = "") -> list[str]:
         """Return what would train without a word and teach nothing.
 
-        Labels that are all unlabelled or of one class, inputs that are missing on
+        Labels that are all unlabeled or of one class, inputs that are missing on
         every row, learning rates out of all proportion. `fit` warns of the same.
 
         Args:

@@ -152,7 +152,7 @@ DATA = {
         X,
         y_with(main=CLASSES - 2),
         None,
-        ["'main'", "-2", "-1 where unlabelled"],
+        ["'main'", "-2", "-1 where unlabeled"],
     ),
     "y: fractions for classes": (
         X,

@@ -50,7 +50,7 @@ def _of_labels(loss: MemberLoss, labels: Any, present: np.ndarray) -> str | None
     rows = np.any(known.reshape(len(known), -1), axis=1)
     if not rows.any():
         return (
-            f"every label of {name!r} is unlabelled (-1 or NaN, {len(rows)} rows): its "
+            f"every label of {name!r} is unlabeled (-1 or NaN, {len(rows)} rows): its "
             "loss, which the objective reads, is 0 throughout."
         )
     used = rows & present

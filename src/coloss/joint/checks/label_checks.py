@@ -60,7 +60,7 @@ def check_labels(
         if name not in by_name:
             raise ValueError(
                 f"{where}`y` has no labels for {name!r}, whose loss the objective "
-                "reads. Give labels, -1 (integers) or NaN rows where unlabelled."
+                "reads. Give labels, -1 (integers) or NaN rows where unlabeled."
             )
     complete = set()
     for name, labels in by_name.items():
@@ -68,7 +68,7 @@ def check_labels(
         if name in losses:
             found = to_numpy(labels)
             _check_labels(losses[name], found, outputs[name].shape, where)
-            if _labelled_throughout(losses[name], found):
+            if _labeled_throughout(losses[name], found):
                 complete.add(name)
     weights = sample_weight if isinstance(sample_weight, Mapping) else {}
     check_names(weights, tuple(members), f"{where}`sample_weight`")
@@ -112,11 +112,11 @@ def _check_labels(
         if partly.size:
             raise ValueError(
                 f"{what}: row {partly[0]} is NaN in part ({partly.size} such rows). An "
-                "unlabelled row is NaN throughout."
+                "unlabeled row is NaN throughout."
             )
 
 
-def _labelled_throughout(loss: MemberLoss, labels: np.ndarray) -> bool:
+def _labeled_throughout(loss: MemberLoss, labels: np.ndarray) -> bool:
     """Return whether no label is missing; False where that is hard to tell."""
     if not labels.size:
         return False
@@ -167,7 +167,7 @@ def _check_range(
     values = labels[known]
     raise ValueError(
         f"{what} range from {_short(values.min())} to {_short(values.max())}; expected "
-        f"{expected}, or -1 where unlabelled. The first is {_short(first)} in row "
+        f"{expected}, or -1 where unlabeled. The first is {_short(first)} in row "
         f"{place[0]} ({rows.sum()} such rows)."
     )
 
@@ -197,5 +197,5 @@ def _check_distribution(
         unknown = labels < 0
         if np.any(unknown.any(axis=-1) & ~unknown.all(axis=-1)):
             raise ValueError(
-                f"{what}: a row is -1 in part. An unlabelled row is -1 throughout."
+                f"{what}: a row is -1 in part. An unlabeled row is -1 throughout."
             )

@@ -27,7 +27,7 @@ class LabelCounts:
         labeled: rows with a label.
         trained: rows with a label and an input: those that the loss is averaged over.
         positions: labels, where a row has one at each step or pixel; else `rows`.
-        ignored: positions that count nowhere: unlabelled, of the class that the loss
+        ignored: positions that count nowhere: unlabeled, of the class that the loss
             ignores, or padding.
     """
 
