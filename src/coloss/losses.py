@@ -183,8 +183,8 @@ class SliceAccuracy(keras.metrics.Mean):
         """Take in one batch: `y_true` and `y_pred` (batch, sum of classes)."""
         loss = MemberLoss(self.member, ops.equal, "dense", False)
         target = _slices(y_true, self.widths, "y_true")[self.member]
-        labels = read_labels(target, loss)
         output = _slices(y_pred, self.widths, "y_pred")[self.member]
+        labels = read_labels(target, loss, tuple(output.shape))
         right = ops.equal(ops.argmax(labels.values, -1), ops.argmax(output, -1))
         weight = ops.cast(labels.known, "float32")
         if sample_weight is not None:

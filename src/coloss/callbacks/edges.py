@@ -69,8 +69,7 @@ class EdgeMeter:
         if not self.edges:
             return []
         x, y, weight = batch
-        losses = self._model.compiled_settings.losses
-        y, weight = spell_out(tuple(self._model), losses, y, weight)
+        y, weight = spell_out(tuple(self._model), y, weight)
         values, gradients = self._flow(x, y, weight)
         place = {id(variable): i for i, variable in enumerate(self._variables)}
 

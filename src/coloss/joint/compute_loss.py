@@ -10,7 +10,10 @@ from keras import ops
 from coloss.joint.autodiff.replica_loss import replica_scaled
 from coloss.joint.balance.loss import BalancedLoss, member_means
 from coloss.joint.inputs.missing_rows import clean, replace_rows
+from coloss.joint.keras_internals import mask_of
+from coloss.joint.members import FUSED
 from coloss.joint.outputs.forward import Forward
+from coloss.joint.values.metric_values import update_metrics
 from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective.rows import evaluate
 
@@ -59,6 +62,9 @@ class ComputeLossMixin(keras.Model):
             balanced = BalancedLoss(self, batch, (y, sample_weight))
             total, parts = balanced.total(training)
             settings.loss_tracker.update_state(parts)
+        if self._step_context.is_open:
+            update_metrics(settings, batch, (y_pred or {}).get(FUSED))
+            self._step_context.counted = True
         return replica_scaled(ops.convert_to_tensor(total, dtype="float32"))
 
     def _rebuilt(self: Any, x: Any, y_pred: Any) -> Forward:
@@ -73,4 +79,5 @@ class ComputeLossMixin(keras.Model):
             present = clean(x[name])[1] if x is not None else None
             forward.present[name] = present
             forward.outputs[name] = replace_rows(y_pred[name], present, 1.0)
+            forward.masks[name] = mask_of(y_pred[name])
         return forward

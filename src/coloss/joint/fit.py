@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -29,6 +30,10 @@ from coloss.joint.optimizers.learning_rates import (
     warn_of_learning_rates,
 )
 from coloss.joint.steps.non_finite import NonFiniteGuard
+from coloss.joint.supervision.class_weights import (
+    ClassWeights,
+    resolve_class_weights,
+)
 from coloss.objective import ObjectiveWarning
 
 
@@ -41,6 +46,12 @@ class FitMixin(keras.Model):
 
     _outputs_checked_for: Any = None
     """The compiled settings for which the members' outputs were looked at."""
+
+    _class_weights: Mapping[str, ClassWeights] = MappingProxyType({})
+    """Weights of classes by member, within `fit` and `train_on_batch`."""
+
+    _traced_weights: Mapping[str, ClassWeights] = MappingProxyType({})
+    """Those that the train step is traced with."""
 
     _takes_some = False
     """Whether `call` may be given the inputs of some members only."""
@@ -77,9 +88,11 @@ class FitMixin(keras.Model):
             validation_split: last share of the rows, kept for validation.
             validation_data: (x, y) or (x, y, sample_weight), or a dataset.
             shuffle: as in Keras.
-            class_weight: `{class: weight}` for all classifiers, or by member.
-            sample_weight: one array for all members, or by member; weighs the
-                supervised losses, not what members teach each other.
+            class_weight: `{class: weight}` for all members but regressions, or such
+                dicts by member; for arrays, datasets and loaders alike.
+            sample_weight: one array for all members, or by member: one number a row,
+                or for each step or pixel; weighs the supervised losses, not what
+                members teach each other.
             **options: the other arguments of `keras.Model.fit`.
 
         Raises:
@@ -95,9 +108,9 @@ class FitMixin(keras.Model):
         complete: Complete = getattr(x, "complete", Complete())
         refuse_bare_array(x, self._member_names)
         if is_array_data(x):
-            arrays = self.check_arrays(x, y, sample_weight, class_weight)
+            arrays = self.check_arrays(x, y, sample_weight)
             x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
-            complete, class_weight = arrays.complete, None
+            complete = arrays.complete
             notes += self._notes(arrays)
         self._check_validation(validation_split, validation_data)
         show_batch(callbacks, x, y, sample_weight)
@@ -109,7 +122,7 @@ class FitMixin(keras.Model):
             notes += self._notes(arrays, where)
         for note in notes:
             warnings.warn(note, ObjectiveWarning, stacklevel=2)
-        with self.expecting(complete):
+        with self.expecting(complete), self._weighing(class_weight):
             return super().fit(
                 x=x,
                 y=y,
@@ -120,7 +133,6 @@ class FitMixin(keras.Model):
                 validation_split=validation_split,
                 validation_data=validation_data,
                 shuffle=shuffle,
-                class_weight=class_weight,
                 sample_weight=sample_weight,
                 **options,
             )
@@ -182,11 +194,12 @@ class FitMixin(keras.Model):
         """
         self._assert_compile_called("train_on_batch")
         self._check_trainable()
-        arrays = self.check_arrays(x, y, sample_weight, class_weight)
+        arrays = self.check_arrays(x, y, sample_weight)
         if self.optimizer is not None and not self.optimizer.built:
             # TensorFlow would build it inside of the graph, where none can be cloned.
             self.optimizer.build(self.trainable_variables)
-        with self.expecting(self._traced_for.both(arrays.complete)):
+        both = self._traced_for.both(arrays.complete)
+        with self.expecting(both), self._weighing(class_weight):
             return super().train_on_batch(
                 arrays.x,
                 arrays.y,
@@ -245,7 +258,6 @@ class FitMixin(keras.Model):
         x: Any,
         y: Any = None,
         sample_weight: Any = None,
-        class_weight: Any = None,
         where: str = "",
     ) -> CheckedArrays:
         """Return arrays as train steps take them, or say what is wrong with them.
@@ -254,7 +266,6 @@ class FitMixin(keras.Model):
             x: inputs by member: arrays, frames, lists of rows.
             y: labels: one array for all members, or by member.
             sample_weight: one array for all members, or by member.
-            class_weight: `{class: weight}` for all classifiers, or by member.
             where: prefix of messages, such as "validation data: ".
 
         Raises:
@@ -270,7 +281,6 @@ class FitMixin(keras.Model):
             x,
             y,
             sample_weight,
-            class_weight,
             where,
         )
         # Once for a `compile`: a few rows show what a head is.
@@ -314,6 +324,23 @@ class FitMixin(keras.Model):
             yield
         finally:
             self._complete = before
+
+    @contextlib.contextmanager
+    def _weighing(self: Any, class_weight: Any) -> Iterator[None]:
+        """Let train steps weigh classes, until the block ends.
+
+        The step is traced again if the weights were others before.
+        """
+        losses = self.compiled_settings.losses
+        found = resolve_class_weights(class_weight, self._member_names, losses)
+        weights = MappingProxyType(found)
+        if weights != self._traced_weights:
+            self._traced_weights, self.train_function = weights, None
+        self._class_weights = weights
+        try:
+            yield
+        finally:
+            self._class_weights = MappingProxyType({})
 
     def _known_complete(self: Any, training: bool | None) -> Complete:
         """Return what need not be looked at in this step."""

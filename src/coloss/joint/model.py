@@ -17,7 +17,7 @@ from coloss.joint.compute_loss import ComputeLossMixin
 from coloss.joint.explain.on_batch import explain_form, explain_model, report_ascent
 from coloss.joint.fit import FitMixin
 from coloss.joint.inputs.arrays import check_by_member
-from coloss.joint.inputs.missing_rows import Complete, both, replace_rows, rows_present
+from coloss.joint.inputs.missing_rows import Complete, replace_rows
 from coloss.joint.members import FUSED, check_members
 from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.optimizers.resolve import ANY
@@ -28,8 +28,9 @@ from coloss.joint.serialization import SerializationMixin
 from coloss.joint.step_context import StepContext
 from coloss.joint.steps import Steps
 from coloss.joint.supervision.labels import route
-from coloss.joint.values.batch_values import BatchValues, fused_loss
+from coloss.joint.values.batch_values import BatchValues
 from coloss.joint.values.coefficients import ByName, Coefficients, starting_values
+from coloss.joint.values.metric_values import forward_of, update_metrics
 from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective import Expression, Objective
 
@@ -336,11 +337,12 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
             forward,
             self.members,
             self.compiled_settings.losses,
-            route(y, self._member_names),
-            route(sample_weight, self._member_names),
+            route(y, (*self._member_names, FUSED)),
+            route(sample_weight, (*self._member_names, FUSED)),
             self._coefficients.by_name,
             self._auxiliary,
             self._known_complete(training).labels,
+            self._class_weights if training else None,
         )
 
     def compute_metrics(
@@ -348,32 +350,19 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
     ) -> dict[str, Any]:
         """Update every member's metrics, and return all results.
 
+        Within a step the metrics were updated beside the loss, which knows the masks
+        of the outputs: on JAX they do not come out of the gradient with `y_pred`.
+
         Args:
             x: inputs by member.
             y: labels, for all or by member.
             y_pred: outputs by member, from `call`.
             sample_weight: weights, for all or by member.
         """
-        settings = self.compiled_settings
-        names = (*self._member_names, *([FUSED] if self.fuse is not None else []))
-        labels = route(y, names)
-        if self.fuse is not None and FUSED not in labels:
-            first = next((n for n in self._member_names if n in labels), None)
-            if first is not None:
-                labels[FUSED] = labels[first]
-        losses = dict(settings.losses)
-        joint = fused_loss(settings.losses)
-        if self.fuse is not None and joint is not None:
-            losses[FUSED] = joint
-        weights = route(sample_weight, names)
-        batch = BatchValues(Forward(), self.members, losses, labels, weights, {})
-        for one in settings.metrics:
-            found = batch.labels(one.member)
-            if found is None:
-                continue
-            rows = both(found.rows, rows_present(y_pred[one.member]))
-            weight = weights.get(one.member)
-            one.update(found, y_pred[one.member], rows, weight)
+        if not self._step_context.take_counted():
+            forward = forward_of({n: y_pred[n] for n in self._member_names})
+            batch = self.batch_of(forward, y, sample_weight)
+            update_metrics(self.compiled_settings, batch, y_pred.get(FUSED))
         return self.get_metrics_result()
 
     def train_step(self, *args: Any) -> Any:

@@ -17,6 +17,7 @@ class StepContext(threading.local):
 
     Attributes:
         basis: what is minimized, where the train step combines gradients itself.
+        counted: whether this step's batch is in the members' metrics.
     """
 
     def __init__(self) -> None:
@@ -24,6 +25,7 @@ class StepContext(threading.local):
         self._open = 0
         self._forward: Forward | None = None
         self.basis: GradientBasis | None = None
+        self.counted = False
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
@@ -35,6 +37,7 @@ class StepContext(threading.local):
             self._open -= 1
             if not self._open:
                 self._forward = self.basis = None
+                self.counted = False
 
     @property
     def is_open(self) -> bool:
@@ -50,6 +53,11 @@ class StepContext(threading.local):
         """Return the forward pass of this step, once."""
         forward, self._forward = self._forward, None
         return forward
+
+    def take_counted(self) -> bool:
+        """Return whether the metrics have this step's batch; only once."""
+        counted, self.counted = self.counted, False
+        return counted
 
     def take_basis(self) -> GradientBasis | None:
         """Return what this step combines, once; None: nothing."""

@@ -29,7 +29,7 @@ class CheckedArrays:
     Attributes:
         x: inputs by member, NumPy arrays or tensors.
         y: labels, for all or by member; None without labels.
-        sample_weight: weights of the structure of `y`, class weights included; or None.
+        sample_weight: weights of the structure of `y`; or None.
         complete: members of which nothing is missing.
     """
 
@@ -47,7 +47,6 @@ def check_arrays(
     x: Any,
     y: Any,
     sample_weight: Any = None,
-    class_weight: Any = None,
     where: str = "",
 ) -> CheckedArrays:
     """Return array data as Keras's trainers take it, or say what is wrong with it.
@@ -60,7 +59,6 @@ def check_arrays(
         x: inputs by member.
         y: labels: one array, or by member.
         sample_weight: one array, or by member.
-        class_weight: `{class: weight}`, or by member.
         where: prefix of messages, such as "validation data: ".
 
     Raises:
@@ -76,5 +74,5 @@ def check_arrays(
     labels = check_labels(
         members, losses, outputs_of(x), needed, rows, y, sample_weight, where
     )
-    y, sample_weight = spell_out(names, losses, y, sample_weight, class_weight)
+    y, sample_weight = spell_out(names, y, sample_weight)
     return CheckedArrays(x, y, sample_weight, Complete(inputs, labels))

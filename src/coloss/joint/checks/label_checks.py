@@ -120,6 +120,8 @@ def _labeled_throughout(loss: MemberLoss, labels: np.ndarray) -> bool:
     """Return whether no label is missing; False where that is hard to tell."""
     if not labels.size:
         return False
+    if loss.ignore_class is not None and np.any(labels == loss.ignore_class):
+        return False
     least = labels.min()  # NaN if any is.
     if labels.dtype.kind == "f" and loss.kind not in (SPARSE, BINARY):
         return not np.isnan(least)
@@ -138,9 +140,8 @@ def _check_classes(
             f"row. For one-hot labels use loss='categorical_crossentropy'."
         )
     known = _known(labels)
-    ignored = getattr(loss, "ignore_class", None)
-    if ignored is not None:
-        known &= labels != ignored
+    if loss.ignore_class is not None:
+        known &= labels != loss.ignore_class
     if np.any(labels[known] != np.round(labels[known])):
         raise ValueError(f"{what} are no whole numbers; a sparse loss expects classes.")
     if classes is not None:

@@ -165,9 +165,7 @@ def gradient_flow(
         The norm of each summand's gradient by summand and member, and the cosine
         for each two summands that reach the same member.
     """
-    y, sample_weight = spell_out(
-        tuple(model), model.compiled_settings.losses, y, sample_weight
-    )
+    y, sample_weight = spell_out(tuple(model), y, sample_weight)
     variables = list(model.trainable_variables)
     tensors = [
         None

@@ -1,7 +1,9 @@
-"""Which rows of a member have a label, and how labels reach their member.
+"""Which labels of a member are known, and how labels reach their member.
 
-Unlabelled: -1 for integer labels, a row of NaN for the others. What is missing is
-replaced by a harmless value before any arithmetic.
+Unlabelled is -1 where labels are integer classes (sparse, yes/no and one-hot losses),
+NaN where labels are floats, and never anything else: to a regression or to a user's
+own loss -1 is a number like any other. What is missing is replaced by a harmless
+value before any arithmetic.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from coloss.joint.inputs.missing_rows import both, replace_rows
 from coloss.joint.supervision.member_loss import (
     BINARY,
     CUSTOM,
@@ -23,6 +24,7 @@ from coloss.joint.supervision.member_loss import (
 )
 
 Tensor = Any
+Shape = tuple[int | None, ...]
 
 
 def route(values: Any, names: tuple[str, ...]) -> dict[str, Any]:
@@ -44,12 +46,16 @@ class Labels:
     """Labels with the positions at which they are known.
 
     Attributes:
-        values: (batch, ...), every value defined.
+        values: every value defined. Of a sparse loss (batch, ...), one class a
+            position; of Keras's other losses (batch, ..., values), as the outputs;
+            of a user's own loss as they were given.
         known: bool, one position each: (batch,) or (batch, ...); None: all.
+        given: the same as `values`, of the rank in which the user gave them.
     """
 
     values: Tensor
     known: Tensor | None
+    given: Tensor
 
     @property
     def rows(self) -> Tensor | None:
@@ -59,89 +65,109 @@ class Labels:
         return ops.any(self.known, axis=tuple(range(1, len(self.known.shape))))
 
 
-def read_labels(values: Tensor, loss: MemberLoss, complete: bool = False) -> Labels:
+def read_labels(
+    values: Tensor, loss: MemberLoss, outputs: Shape, complete: bool = False
+) -> Labels:
     """Tell labelled from unlabelled positions.
 
     Args:
         values: a batch of labels as the user gave them.
         loss: the member's loss, whose kind decides what a label is.
+        outputs: shape of the member's outputs, with the batch.
         complete: whether all are known to be labelled; not looked at.
     """
-    values = ops.convert_to_tensor(values)
-    dtype = keras.backend.standardize_dtype(values.dtype)
-    floating = keras.backend.is_float_dtype(dtype)
-    if loss.kind == SPARSE and len(values.shape) > 1 and values.shape[-1] == 1:
-        values = ops.squeeze(values, axis=-1)
-    if loss.kind == BINARY and not floating:
-        values = ops.cast(values, "float32")
+    given = ops.convert_to_tensor(values)
+    values = _aligned(given, loss, outputs)
     if complete:
-        classes = loss.kind == SPARSE and floating
-        return Labels(ops.cast(values, "int32") if classes else values, None)
-    if loss.kind == SPARSE or (loss.kind == CUSTOM and not floating):
-        return _nonnegative(values, floating)
-    if loss.kind == BINARY:
-        return _binary(values)
-    if loss.kind == DENSE and not floating:
-        return Labels(values, ops.any(values >= 0, axis=-1))
-    if not floating:
-        return Labels(values, None)
-    if loss.kind == DENSE or len(values.shape) > 1:
-        # The last axis is one label: a class distribution, or a target vector.
-        known = ops.any(ops.logical_not(ops.isnan(values)), axis=-1)
-    else:
-        known = ops.logical_not(ops.isnan(values))
-    filled = known
-    while len(filled.shape) < len(values.shape):
-        filled = ops.expand_dims(filled, -1)
-    return Labels(ops.where(filled, values, ops.ones_like(values)), known)
+        return Labels(values, None, given)
+    if loss.kind == BINARY and values.shape[-1] != 1 and _is(values, "int"):
+        # A label that is half known becomes NaN, which integers cannot hold.
+        values = ops.cast(values, "float32")
+    known, values = _known(values, loss, len(outputs))
+    if known is None:
+        return Labels(values, None, given)
+    given_shape = ops.shape(given)
+    same = len(given_shape) == len(values.shape)
+    return Labels(values, known, values if same else ops.reshape(values, given_shape))
 
 
-def _nonnegative(values: Tensor, floating: bool) -> Labels:
-    known = values >= 0  # False for NaN, too
-    values = ops.where(known, values, ops.zeros_like(values))
-    return Labels(ops.cast(values, "int32") if floating else values, known)
+def _aligned(values: Tensor, loss: MemberLoss, outputs: Shape) -> Tensor:
+    """Return labels in the rank that one value a position has.
 
-
-def _binary(values: Tensor) -> Labels:
-    known = values >= 0
-    if len(values.shape) == 1:
-        return Labels(ops.where(known, values, ops.zeros_like(values)), known)
-    # The loss averages the last axis, so a label is known as a whole or not at
-    # all; one that is half known becomes NaN, which stops training with its name.
-    rows = ops.any(known, axis=-1)
-    values = ops.where(known, values, ops.full_like(values, float("nan")))
-    whole = ops.expand_dims(rows, -1)
-    return Labels(ops.where(whole, values, ops.zeros_like(values)), rows)
-
-
-def row_losses(
-    loss: MemberLoss, labels: Labels, outputs: Tensor, present: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
-    """Return a member's loss on each row, and the rows on which it is defined.
-
-    Args:
-        loss: the member's loss.
-        labels: its labels.
-        outputs: its predictions (batch, ...).
-        present: (batch,) rows that have an input; None: all.
-
-    Returns:
-        Values (batch,) in float32, and a (batch,) bool mask or None. Values
-        outside the mask are finite and carry no gradient.
+    Outputs (batch, steps, 1) may have labels (batch, steps), and outputs (batch,)
+    labels (batch, 1). A user's own loss is given what the user gave.
     """
-    rows = both(labels.rows, present)
-    safe = ops.cast(outputs, "float32")
-    # A tensor of its own: on TensorFlow Keras looks for logits behind a network's
-    # output, and takes those of a softmax for those of a sigmoid.
-    safe = ops.copy(safe) if rows is None else replace_rows(safe, rows, 1.0)
-    values = loss(labels.values, safe)
-    known = labels.known
-    if len(values.shape) > 1 and known is not None and len(known.shape) > 1:
-        counted = ops.cast(known, values.dtype)
-        axes = tuple(range(1, len(values.shape)))
-        total = ops.sum(ops.where(known, values, ops.zeros_like(values)), axis=axes)
-        number = ops.sum(counted, axis=axes)
-        values = total / ops.maximum(number, ops.ones_like(number))
-    elif len(values.shape) > 1:
-        values = ops.mean(values, axis=tuple(range(1, len(values.shape))))
-    return replace_rows(values, rows, 0.0), rows
+    rank, wanted = len(values.shape), len(outputs)
+    if loss.kind == CUSTOM:
+        return values
+    if loss.kind == SPARSE:
+        axis = loss.axis % wanted
+        if rank == wanted and values.shape[axis] == 1:
+            return ops.squeeze(values, axis=axis)
+        return values
+    if wanted == 1:
+        return ops.expand_dims(values, -1) if rank == 1 else values
+    if rank + 1 == wanted and outputs[-1] == 1:
+        return ops.expand_dims(values, -1)
+    if rank == wanted + 1 and values.shape[-1] == 1:
+        return ops.squeeze(values, axis=-1)
+    return values
+
+
+def _known(values: Tensor, loss: MemberLoss, rank: int) -> tuple[Tensor | None, Tensor]:
+    """Return which positions have a label (None: all), and the labels without a gap."""
+    floating = _is(values, "float")
+    if loss.kind == SPARSE:
+        return _known_classes(values, loss.ignore_class)
+    if loss.kind == BINARY:
+        return _known_answers(values)
+    if loss.kind == DENSE and not floating:
+        return _any(values >= 0, loss.axis), values
+    if not floating:
+        return None, values
+    axis: int | None = loss.axis
+    if loss.kind == CUSTOM and (len(values.shape) == 1 or len(values.shape) < rank):
+        axis = None  # One number a position; else the last axis is one label.
+    known = ops.logical_not(ops.isnan(values))
+    whole = known
+    if axis is not None:
+        whole = ops.any(known, axis=axis, keepdims=True)
+        known = _any(known, axis)
+    return known, ops.where(whole, values, ops.ones_like(values))
+
+
+def _known_classes(values: Tensor, ignored: int | None) -> tuple[Tensor | None, Tensor]:
+    if _is(values, "uint") and ignored is None:
+        return None, values
+    known = values >= 0  # False for NaN, too.
+    if ignored is not None:
+        known = ops.logical_and(known, values != ignored)
+    return known, ops.where(known, values, ops.zeros_like(values))
+
+
+def _known_answers(values: Tensor) -> tuple[Tensor | None, Tensor]:
+    """Return which rows or positions of yes/no labels (batch, ..., n) are known."""
+    if _is(values, "uint") or _is(values, "bool"):
+        return None, values
+    known = values >= 0
+    rows = _any(known, -1)
+    if values.shape[-1] != 1:
+        # The loss averages the last axis, so a label is known as a whole or not at
+        # all; one that is half known becomes NaN, which stops training with its name.
+        values = ops.where(known, values, ops.full_like(values, float("nan")))
+    whole = ops.expand_dims(rows, -1)
+    return rows, ops.where(whole, values, ops.zeros_like(values))
+
+
+def _any(known: Tensor, axis: int) -> Tensor:
+    return ops.any(known, axis=axis)
+
+
+def _is(values: Tensor, kind: str) -> bool:
+    """Whether the dtype is "float", "int" (of either sign), "uint" or "bool"."""
+    dtype = keras.backend.standardize_dtype(values.dtype)
+    if kind == "float":
+        return keras.backend.is_float_dtype(dtype)
+    if kind == "int":
+        return keras.backend.is_int_dtype(dtype)
+    return dtype.startswith(kind)

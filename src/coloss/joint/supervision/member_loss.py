@@ -10,6 +10,7 @@ from keras import losses, ops
 
 from coloss.joint.members import check_names
 from coloss.names import nearest
+from coloss.joint.supervision.ranks import same_rank, uncrossed
 
 Tensor = Any
 
@@ -47,8 +48,9 @@ class MemberLoss:
         rows: function of (labels, outputs) to values (batch, ...).
         kind: what its labels and outputs are: one of the constants above.
         from_logits: whether outputs are logits; None where the loss does not say.
-        axis: the axis of the outputs that holds the classes.
-        ignore_class: the label of positions that count nowhere; None: none.
+        axis: of the outputs that the loss consumes: the classes, or the values.
+        ignore_class: label that counts nowhere, as in
+            `keras.losses.SparseCategoricalCrossentropy`; None: no such label.
     """
 
     name: str
@@ -71,9 +73,9 @@ class MemberLoss:
         Raises:
             ValueError: if the loss returns one number for the batch.
         """
-        missing_axis = len(labels.shape) + 1 == len(outputs.shape)
-        if self.kind != SPARSE and missing_axis and outputs.shape[-1] == 1:
-            labels = ops.expand_dims(labels, -1)
+        if self.kind not in (SPARSE, CUSTOM) and len(outputs.shape) == 1:
+            # One value a row, which Keras's own losses would average over the batch.
+            outputs = ops.expand_dims(outputs, -1)
         values = ops.convert_to_tensor(self.rows(labels, outputs))
         if len(values.shape) == 0:
             raise ValueError(
@@ -120,7 +122,7 @@ def _resolve(name: str, spec: Any) -> MemberLoss:
     wrapped = _class_of_function(spec)
     if wrapped is not None:
         return _of_instance(name, wrapped())
-    return MemberLoss(name, spec, CUSTOM, None)
+    return _of_instance(name, _FunctionLoss(spec))
 
 
 def _class_of(name: str, identifier: str) -> Callable[[], losses.Loss]:
@@ -164,14 +166,14 @@ def _class_of_function(function: Any) -> type[losses.Loss] | None:
 
 
 class _FunctionLoss(losses.Loss):
-    """A registered loss function under its string name."""
+    """A function as a loss, given what Keras would give it."""
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
-        super().__init__(name=function.__name__)
+        super().__init__(name=getattr(function, "__name__", "loss"))
         self.fn = function
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return self.fn(y_true, y_pred)
+        return self.fn(*same_rank(y_true, y_pred))
 
 
 def _of_instance(name: str, loss: losses.Loss) -> MemberLoss:
@@ -187,10 +189,25 @@ def _of_instance(name: str, loss: losses.Loss) -> MemberLoss:
     from_logits = _option_of(loss, "from_logits")
     if from_logits is None and kind in CLASSES:
         from_logits = False
-    axis = _option_of(loss, "axis") if kind in CLASSES else None
+    axis = _option_of(loss, "axis") if kind != CUSTOM else None
     axis = -1 if axis is None else int(axis)
     ignored = _option_of(loss, "ignore_class") if kind == SPARSE else None
-    return MemberLoss(name, loss.call, kind, from_logits, axis, ignored)
+    rows = _as_keras_calls(loss, kind)
+    return MemberLoss(name, rows, kind, from_logits, axis, ignored)
+
+
+def _as_keras_calls(loss: losses.Loss, kind: str) -> Callable[..., Tensor]:
+    """Return `loss.call` behind the casts of `Loss.__call__`, without its mean.
+
+    Labels of every type reach a loss as floats: of unsigned integers `2*y - 1` would
+    wrap, and an integer beside a float is an error on some backends.
+    """
+    call = uncrossed(loss.call) if kind == CUSTOM else loss.call
+
+    def rows(labels: Tensor, outputs: Tensor) -> Tensor:
+        return call(ops.cast(labels, loss.dtype), ops.cast(outputs, loss.dtype))
+
+    return rows
 
 
 def _option_of(loss: losses.Loss, key: str) -> Any:

@@ -12,6 +12,8 @@ from coloss.joint.inputs.missing_rows import replace_rows
 from coloss.joint.members import check_names
 from coloss.joint.supervision.labels import Labels
 from coloss.joint.supervision.member_loss import BINARY, DENSE, SPARSE, MemberLoss
+from coloss.joint.supervision.positions import Positions
+from coloss.joint.supervision.ranks import uncrossed
 
 Tensor = Any
 
@@ -26,11 +28,15 @@ class MemberMetric:
         member: the member's name.
         metric: the metric, owned by this object alone.
         weighted: whether sample weights count.
+        axis: of the classes, where the metric looks for them on the last axis.
     """
 
-    def __init__(self, member: str, metric: metrics.Metric, weighted: bool) -> None:
+    def __init__(
+        self, member: str, metric: metrics.Metric, *, weighted: bool, axis: int = -1
+    ) -> None:
         """Rename the metric after its member, and check that it can be masked."""
         self.member, self.metric, self.weighted = member, metric, weighted
+        self.axis = axis
         if "sample_weight" not in inspect.signature(metric.update_state).parameters:
             raise ValueError(
                 f"metric {metric.name!r} of {member!r} has no `sample_weight` argument "
@@ -53,33 +59,23 @@ class MemberMetric:
         self.metric.update_state(empty, empty)
         self.metric.reset_state()
 
-    def update(
-        self, labels: Labels, outputs: Tensor, rows: Tensor | None, weight: Any
-    ) -> None:
+    def update(self, labels: Labels, outputs: Tensor, positions: Positions) -> None:
         """Take in one batch.
 
         Args:
             labels: the member's labels.
-            outputs: its predictions.
-            rows: (batch,) rows that count; None: all.
-            weight: (batch,) sample weights, or None.
+            outputs: its predictions (batch, ...).
+            positions: which of them count, and their weights.
         """
-        outputs = replace_rows(ops.cast(outputs, "float32"), rows, 1.0)
-        counted = None
-        if labels.known is not None and len(labels.known.shape) > 1:
-            counted = ops.cast(labels.known, "float32")
-        if rows is not None:
-            here = ops.cast(rows, "float32")
-            counted = here if counted is None else _by_row(here, counted)
-        if self.weighted and weight is not None:
-            weight = ops.cast(weight, "float32")
-            counted = weight if counted is None else _by_row(weight, counted)
-        self.metric.update_state(labels.values, outputs, sample_weight=counted)
-
-
-def _by_row(rows: Tensor, positions: Tensor) -> Tensor:
-    shape = (-1,) + (1,) * (len(positions.shape) - 1)
-    return ops.reshape(rows, shape) * positions
+        outputs = ops.cast(ops.stop_gradient(outputs), "float32")
+        outputs = replace_rows(outputs, positions.rows, 1.0)
+        given = labels.given
+        if self.axis not in (-1, len(outputs.shape) - 1):
+            outputs = ops.moveaxis(outputs, self.axis, -1)
+            if len(given.shape) == len(outputs.shape):
+                given = ops.moveaxis(given, self.axis, -1)
+        weight = positions.for_metric(self.weighted)
+        self.metric.update_state(given, outputs, sample_weight=weight)
 
 
 def resolve_metrics(
@@ -109,8 +105,12 @@ def resolve_metrics(
     found = []
     for name, specs in by_member.items():
         for spec in specs:
-            metric = _resolve(name, spec, losses.get(name))
-            found.append(MemberMetric(name, metric, weighted))
+            loss = losses.get(name)
+            metric = _resolve(name, spec, loss)
+            # A metric asked for by name reads the classes where the loss does.
+            by_loss = loss is not None and _is_by_loss(spec)
+            axis = loss.axis if loss is not None and by_loss else -1
+            found.append(MemberMetric(name, metric, weighted=weighted, axis=axis))
     return found
 
 
@@ -120,13 +120,18 @@ def _listed(spec: Any) -> list[Any]:
     return [] if spec is None else [spec]
 
 
+def _is_by_loss(spec: Any) -> bool:
+    """Whether a metric is a word whose meaning the loss decides."""
+    return isinstance(spec, str) and spec.lower() in (*_ACCURACY, *_CROSSENTROPY)
+
+
 def _resolve(name: str, spec: Any, loss: MemberLoss | None) -> metrics.Metric:
-    if isinstance(spec, str) and spec.lower() in _ACCURACY:
+    if _is_by_loss(spec) and spec.lower() in _ACCURACY:
         return _by_kind(name, spec, loss, _accuracy)
-    if isinstance(spec, str) and spec.lower() in _CROSSENTROPY:
+    if _is_by_loss(spec):
         return _by_kind(name, spec, loss, _crossentropy)
     if isinstance(spec, metrics.Metric):
-        return type(spec).from_config(spec.get_config())
+        return _copied(name, spec)
     try:
         found = metrics.get(spec)
     except ValueError as error:
@@ -135,10 +140,35 @@ def _resolve(name: str, spec: Any, loss: MemberLoss | None) -> metrics.Metric:
         found = found()
     if not isinstance(found, metrics.Metric):
         label = getattr(found, "__name__", "metric")
-        found = metrics.MeanMetricWrapper(fn=found, name=label)
+        found = metrics.MeanMetricWrapper(fn=uncrossed(found), name=label)
     if isinstance(spec, str):
         found.name = spec  # "mae" stays "mae", as in plain Keras.
     return found
+
+
+def _copied(name: str, metric: metrics.Metric) -> metrics.Metric:
+    """Return a metric of the same settings that has a state of its own.
+
+    Raises:
+        ValueError: if its `get_config` leaves out an argument of its class: the copy
+            would have the default in its place.
+    """
+    kind, config = type(metric), metric.get_config()
+    left_out = [
+        parameter.name
+        for parameter in inspect.signature(kind.__init__).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        and parameter.name not in ("self", "name", "dtype", *config)
+    ]
+    if left_out and not kind.__module__.startswith("keras."):
+        raise ValueError(
+            f"metric {metric.name!r} of {name!r} cannot be copied for its member: "
+            f"{kind.__name__}.get_config() leaves out {', '.join(left_out)}. Add it "
+            'there, as `return {**super().get_config(), "'
+            f'{left_out[0]}": self.{left_out[0]}}}`, or give a function of '
+            "(y_true, y_pred)."
+        )
+    return kind.from_config(config)
 
 
 def _by_kind(

@@ -13,8 +13,11 @@ from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.members import FUSED
 from coloss.joint.outputs.forward import Forward
 from coloss.joint.outputs.logits import classes_last
-from coloss.joint.supervision.labels import Labels, read_labels, row_losses
-from coloss.joint.supervision.member_loss import CLASSES, DENSE, MemberLoss
+from coloss.joint.supervision.class_weights import ClassWeights
+from coloss.joint.supervision.labels import Labels, read_labels
+from coloss.joint.supervision.member_loss import BINARY, CLASSES, DENSE, MemberLoss
+from coloss.joint.supervision.positions import Positions, find_positions, to_rank
+from coloss.joint.supervision.row_losses import row_losses
 from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective.expression import Call
 from coloss.objective.rows import Atom, Form
@@ -31,13 +34,16 @@ class BatchValues:
         members: the networks, asked whether they end in a softmax.
         losses: the members' losses.
         labels: raw labels by member; a member may have none.
-        weights: (batch,) sample weights by member.
+        weights: sample weights by member: (batch,), or of any shape that broadcasts
+            to the member's loss values (batch, ...).
         coefficients: variables by name.
         auxiliary: layers beside the members that transfer terms need.
         labelled: members known to have a label on every row; not looked at.
+        class_weights: weights of the classes, by member.
 
     Attributes:
         atoms: supervised losses by member, of those read so far.
+        raw_labels: labels by member as the user gave them.
     """
 
     def __init__(
@@ -50,24 +56,60 @@ class BatchValues:
         coefficients: Mapping[str, keras.Variable],
         auxiliary: AuxiliaryLayers | None = None,
         labelled: Collection[str] = (),
+        class_weights: Mapping[str, ClassWeights] | None = None,
     ) -> None:
         """Store the parts; nothing is computed before it is asked for."""
         self.forward, self.members, self.losses = forward, members, losses
         self.weights, self.coefficients = weights, coefficients
         self.auxiliary, self._labelled = auxiliary, labelled
-        self._raw_labels = labels
+        self.raw_labels, self._class_weights = labels, class_weights or {}
         self._labels: dict[str, Labels] = {}
+        self._positions: dict[str, Positions] = {}
         self.atoms: dict[str, Atom] = {}
 
     def labels(self, name: str) -> Labels | None:
         """Return a member's labels, or None where it has none."""
-        if name not in self._raw_labels or name not in self.losses:
+        if name not in self.raw_labels or name not in self.losses:
             return None
         if name not in self._labels:
             self._labels[name] = read_labels(
-                self._raw_labels[name], self.losses[name], name in self._labelled
+                self.raw_labels[name],
+                self.losses[name],
+                tuple(self.forward.outputs[name].shape),
+                name in self._labelled,
             )
         return self._labels[name]
+
+    def positions(self, name: str) -> Positions:
+        """Return which positions of a member count for its loss and its metrics.
+
+        A position counts where its label is known and not the loss's `ignore_class`,
+        its row has an input, and no mask of Keras hides it.
+        """
+        if name not in self._positions:
+            labels = self.labels(name)
+            self._positions[name] = find_positions(
+                name,
+                None if labels is None else labels.known,
+                self.forward.present.get(name),
+                self.forward.masks.get(name),
+                None if labels is None else self._weight(name, labels),
+            )
+        return self._positions[name]
+
+    def _weight(self, name: str, labels: Labels) -> Tensor | None:
+        """Return sample weight times class weight; None: 1."""
+        weight = self.weights.get(name)
+        if weight is not None:
+            weight = ops.cast(weight, "float32")
+        if name not in self._class_weights:
+            return weight
+        rank = len(self.forward.outputs[name].shape)
+        by_class = self._class_weights[name].of(labels, self.losses[name], rank)
+        if weight is None:
+            return by_class
+        rank = max(len(weight.shape), len(by_class.shape))
+        return to_rank(weight, rank) * to_rank(by_class, rank)
 
     def atom(self, name: str) -> Atom:
         """Return a member's supervised loss, row by row.
@@ -83,18 +125,11 @@ class BatchValues:
             raise ValueError(
                 f"the objective reads the loss of {name!r}, which has no {what}."
             )
-        values, rows = row_losses(
-            self.losses[name],
-            labels,
-            self.forward.outputs[name],
-            self.forward.present.get(name),
+        positions = self.positions(name)
+        values, weight = row_losses(
+            self.losses[name], labels, self.forward.outputs[name], positions
         )
-        weight = self.weights.get(name)
-        if weight is not None:
-            weight = _per_row(ops.cast(weight, "float32"))
-            if rows is not None:
-                weight = ops.where(rows, weight, ops.ones_like(weight))
-        self.atoms[name] = Atom(values, rows, weight)
+        self.atoms[name] = Atom(values, positions.rows, weight)
         return self.atoms[name]
 
     def loss(self, member: str) -> Form:
@@ -123,12 +158,9 @@ class BatchValues:
         values = labels.values
         if loss.kind == DENSE:
             values = ops.argmax(classes_last(values, loss), axis=-1)
-        elif len(values.shape) > 1 and values.shape[-1] == 1:
+        elif loss.kind == BINARY and values.shape[-1] == 1:
             values = ops.squeeze(values, axis=-1)
         values = ops.cast(values, "int32")
-        if loss.ignore_class is not None:
-            ignored = ops.equal(values, loss.ignore_class)
-            values = ops.where(ignored, -1, values)
         return keep(values, labels.known, -1)
 
     def counted_classes(self, name: str) -> tuple[Tensor, Tensor] | None:
@@ -155,9 +187,3 @@ def fused_loss(losses: dict[str, MemberLoss]) -> MemberLoss | None:
         logits = False if loss.kind in CLASSES else loss.from_logits
         return replace(loss, name=FUSED, from_logits=logits)
     return None
-
-
-def _per_row(weight: Tensor) -> Tensor:
-    if len(weight.shape) > 1:
-        return ops.mean(weight, axis=tuple(range(1, len(weight.shape))))
-    return weight
