@@ -8,12 +8,12 @@ from typing import Any
 
 from keras import metrics, ops
 
-from coloss.joint.inputs.missing_rows import replace_rows
 from coloss.joint.members import check_names
 from coloss.joint.supervision.labels import Labels
 from coloss.joint.supervision.member_loss import BINARY, DENSE, SPARSE, MemberLoss
 from coloss.joint.supervision.positions import Positions
 from coloss.joint.supervision.ranks import uncrossed
+from coloss.joint.supervision.row_losses import safe_outputs
 
 Tensor = Any
 
@@ -43,6 +43,8 @@ class MemberMetric:
                 "in `update_state`, and could not leave out unlabelled rows."
             )
         metric.name = f"{member}_{metric.name}"
+        made = getattr(metric, "_fn", type(metric))
+        self._is_own = not getattr(made, "__module__", "").startswith("keras.")
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Create the state of a metric that takes its size from the outputs.
@@ -59,17 +61,22 @@ class MemberMetric:
         self.metric.update_state(empty, empty)
         self.metric.reset_state()
 
-    def update(self, labels: Labels, outputs: Tensor, positions: Positions) -> None:
+    def update(
+        self, loss: MemberLoss, labels: Labels, outputs: Tensor, positions: Positions
+    ) -> None:
         """Take in one batch.
 
         Args:
+            loss: the member's loss, which says what labels are.
             labels: the member's labels.
             outputs: its predictions (batch, ...).
             positions: which of them count, and their weights.
         """
         outputs = ops.cast(ops.stop_gradient(outputs), "float32")
-        outputs = replace_rows(outputs, positions.rows, 1.0)
-        given = labels.given
+        outputs = safe_outputs(loss, outputs, positions)
+        # Keras's metrics have one value a position if labels and outputs have one
+        # rank; a user's own metric is given the labels as the user gave them.
+        given = labels.given if self._is_own else labels.values
         if self.axis not in (-1, len(outputs.shape) - 1):
             outputs = ops.moveaxis(outputs, self.axis, -1)
             if len(given.shape) == len(outputs.shape):

@@ -30,33 +30,36 @@ def row_losses(
         `positions.rows` are finite and carry no gradient.
     """
     rows = positions.rows
-    safe = ops.cast(outputs, "float32")
+    safe = safe_outputs(loss, ops.cast(outputs, "float32"), positions)
     # A tensor of its own: on TensorFlow Keras looks for logits behind a network's
     # output, and takes those of a softmax for those of a sigmoid.
-    safe = ops.copy(safe) if rows is None else replace_rows(safe, rows, 1.0)
-    if positions.counted is not None and len(positions.counted.shape) > 1:
-        safe = _safe_positions(loss, safe, positions.counted)
+    safe = ops.copy(safe) if rows is None else safe
     values, weight = positions.row_values(loss(labels.values, safe))
     if weight is not None and rows is not None:
         weight = ops.where(rows, weight, ops.ones_like(weight))
     return replace_rows(values, rows, 0.0), weight
 
 
-def _safe_positions(loss: MemberLoss, outputs: Tensor, counted: Tensor) -> Tensor:
-    """Return outputs that give a finite loss where a position does not count.
+def safe_outputs(loss: MemberLoss, outputs: Tensor, positions: Positions) -> Tensor:
+    """Return outputs that are harmless where they do not count: 1.
 
-    A user's own loss may read neighbors of a position, so it is given the outputs as
-    they are, but for those that are not finite.
+    Args:
+        loss: the member's loss.
+        outputs: (batch, ...).
+        positions: what counts of them.
     """
+    outputs = replace_rows(outputs, positions.rows, 1.0)
+    counted, rank = positions.counted, len(outputs.shape)
+    if counted is None or len(counted.shape) == 1:
+        return outputs
     if loss.kind == CUSTOM:
-        if len(counted.shape) > len(outputs.shape):
+        if len(counted.shape) > rank:
             return outputs
-        keep = ops.logical_or(
-            to_rank(counted, len(outputs.shape)), ops.isfinite(outputs)
-        )
-    elif loss.kind == SPARSE or len(counted.shape) < len(outputs.shape):
-        keep = ops.expand_dims(counted, loss.axis)
-        keep = to_rank(keep, len(outputs.shape))
+        # A user's own loss may read the neighbors of a position: it is given the
+        # outputs as they are, but for those that are not finite.
+        keep = ops.logical_or(to_rank(counted, rank), ops.isfinite(outputs))
+    elif loss.kind == SPARSE or len(counted.shape) < rank:
+        keep = to_rank(ops.expand_dims(counted, loss.axis), rank)
     else:
         return outputs
     return ops.where(keep, outputs, ops.ones_like(outputs))

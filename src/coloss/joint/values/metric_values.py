@@ -35,7 +35,8 @@ def update_metrics(
         labels = None if source is None else source.labels(one.member)
         if source is not None and labels is not None:
             outputs = source.forward.outputs[one.member]
-            one.update(labels, outputs, source.positions(one.member))
+            loss = source.losses[one.member]
+            one.update(loss, labels, outputs, source.positions(one.member))
 
 
 def forward_of(outputs: Mapping[str, Tensor]) -> Forward:
