@@ -132,7 +132,8 @@ def test_datasets_are_weighed_as_arrays_are(source, kind):
     network, loss, x = build(kind)
     y = KINDS[kind][3]
     data = brought_by(source, x, {"a": y} if source == "PyDataset" else y)
-    fit = still(network, loss).fit(data, class_weight=WEIGHTS, verbose=0)
+    options = {"class_weight": WEIGHTS, "shuffle": False, "verbose": 0}
+    fit = still(network, loss).fit(data, **options)
     assert fit.history["a_loss"][0] == pytest.approx(expected(kind), rel=1e-5)
 
 

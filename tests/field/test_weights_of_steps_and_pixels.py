@@ -151,6 +151,7 @@ def test_a_loss_is_that_of_plain_keras(rank, weight, masked, name):
     weights = weights_of(rank, weight)
     if weight == "a row":  # Keras broadcasts from the last axis.
         weights = weights.reshape((ROWS,) + (1,) * len(SHAPES[rank]))
+        weights = np.broadcast_to(weights, (ROWS, *SHAPES[rank])).copy()
     loss = LOSSES[name]
     if name == "function":
         plain = keras.Sequential(members[name].layers)

@@ -180,6 +180,8 @@ def _short(value: Any) -> str:
 def _check_distribution(
     what: str, kind: str, labels: np.ndarray, shape: tuple[int | None, ...]
 ) -> None:
+    if len(shape) == 1:  # Outputs (rows,): one value a row, with or without an axis.
+        shape = (*shape, 1)
     width = shape[-1]
     same = labels.ndim == len(shape) and labels.shape[-1] == width
     # Of one output the labels may be flat, as in Keras.
