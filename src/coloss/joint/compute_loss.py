@@ -63,7 +63,7 @@ class ComputeLossMixin(keras.Model):
             total, parts = balanced.total(training)
             settings.loss_tracker.update_state(parts)
         if self._step_context.is_open:
-            update_metrics(settings, batch, (y_pred or {}).get(FUSED))
+            update_metrics(settings.metrics, batch, (y_pred or {}).get(FUSED))
             self._step_context.counted = True
         return replica_scaled(ops.convert_to_tensor(total, dtype="float32"))
 

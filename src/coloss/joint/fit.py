@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -30,10 +29,7 @@ from coloss.joint.optimizers.learning_rates import (
     warn_of_learning_rates,
 )
 from coloss.joint.steps.non_finite import NonFiniteGuard
-from coloss.joint.supervision.class_weights import (
-    ClassWeights,
-    resolve_class_weights,
-)
+from coloss.joint.supervision.class_weights import NONE_WEIGHED, resolve_class_weights
 from coloss.objective import ObjectiveWarning
 
 
@@ -47,11 +43,8 @@ class FitMixin(keras.Model):
     _outputs_checked_for: Any = None
     """The compiled settings for which the members' outputs were looked at."""
 
-    _class_weights: Mapping[str, ClassWeights] = MappingProxyType({})
-    """Weights of classes by member, within `fit` and `train_on_batch`."""
-
-    _traced_weights: Mapping[str, ClassWeights] = MappingProxyType({})
-    """Those that the train step is traced with."""
+    _class_weights = _traced_weights = NONE_WEIGHED
+    """Of the present `fit`, and of the train step as it is traced."""
 
     _takes_some = False
     """Whether `call` may be given the inputs of some members only."""
@@ -122,7 +115,7 @@ class FitMixin(keras.Model):
             notes += self._notes(arrays, where)
         for note in notes:
             warnings.warn(note, ObjectiveWarning, stacklevel=2)
-        with self.expecting(complete), self._weighing(class_weight):
+        with self.expecting(complete, class_weight):
             return super().fit(
                 x=x,
                 y=y,
@@ -199,7 +192,7 @@ class FitMixin(keras.Model):
             # TensorFlow would build it inside of the graph, where none can be cloned.
             self.optimizer.build(self.trainable_variables)
         both = self._traced_for.both(arrays.complete)
-        with self.expecting(both), self._weighing(class_weight):
+        with self.expecting(both, class_weight):
             return super().train_on_batch(
                 arrays.x,
                 arrays.y,
@@ -312,35 +305,25 @@ class FitMixin(keras.Model):
         return warn_of_data(settings.losses, settings.needed, arrays.x, arrays.y, where)
 
     @contextlib.contextmanager
-    def expecting(self, complete: Complete) -> Iterator[None]:
+    def expecting(
+        self: Any, complete: Complete, class_weight: Any = None
+    ) -> Iterator[None]:
         """Let train steps rely on what is complete, until the block ends.
 
-        The step is traced again if something else was complete before.
-        """
-        if complete != self._traced_for:
-            self._traced_for, self.train_function = complete, None
-        before, self._complete = self._complete, complete
-        try:
-            yield
-        finally:
-            self._complete = before
-
-    @contextlib.contextmanager
-    def _weighing(self: Any, class_weight: Any) -> Iterator[None]:
-        """Let train steps weigh classes, until the block ends.
-
-        The step is traced again if the weights were others before.
+        They weigh classes as well. The step is traced again if either was another
+        before.
         """
         losses = self.compiled_settings.losses
-        found = resolve_class_weights(class_weight, self._member_names, losses)
-        weights = MappingProxyType(found)
-        if weights != self._traced_weights:
-            self._traced_weights, self.train_function = weights, None
+        weights = resolve_class_weights(class_weight, self._member_names, losses)
+        if (complete, weights) != (self._traced_for, self._traced_weights):
+            self._traced_for, self.train_function = complete, None
+            self._traced_weights = weights
+        before, self._complete = self._complete, complete
         self._class_weights = weights
         try:
             yield
         finally:
-            self._class_weights = MappingProxyType({})
+            self._complete, self._class_weights = before, NONE_WEIGHED
 
     def _known_complete(self: Any, training: bool | None) -> Complete:
         """Return what need not be looked at in this step."""

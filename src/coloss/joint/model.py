@@ -362,7 +362,7 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
         if not self._step_context.take_counted():
             forward = forward_of({n: y_pred[n] for n in self._member_names})
             batch = self.batch_of(forward, y, sample_weight)
-            update_metrics(self.compiled_settings, batch, y_pred.get(FUSED))
+            update_metrics(self.compiled_settings.metrics, batch, y_pred.get(FUSED))
         return self.get_metrics_result()
 
     def train_step(self, *args: Any) -> Any:

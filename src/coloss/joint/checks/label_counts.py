@@ -58,25 +58,30 @@ def present_rows(x: Any) -> np.ndarray:
     return present
 
 
-def known_labels(loss: MemberLoss, labels: Any) -> np.ndarray:
+def known_labels(
+    loss: MemberLoss, labels: Any, outputs: tuple[int | None, ...] | None = None
+) -> np.ndarray:
     """Return where labels are known, as the loss will read them.
 
     Args:
         loss: the member's loss.
         labels: (rows, ...), at least one row.
+        outputs: shape of the member's outputs; None: as is usual for such labels.
 
     Returns:
         (rows,) or (rows, ...) bool, one value for each label.
     """
-    return np.concatenate(list(_known_parts(loss, labels)))
+    return np.concatenate(list(_known_parts(loss, labels, outputs)))
 
 
-def _known_parts(loss: MemberLoss, labels: Any) -> Iterator[np.ndarray]:
+def _known_parts(
+    loss: MemberLoss, labels: Any, outputs: tuple[int | None, ...] | None
+) -> Iterator[np.ndarray]:
     rows, bytes_a_row = len(labels), to_numpy(labels[:1]).nbytes
     size = max(1, _BYTES // max(1, bytes_a_row))
     for start in range(0, rows, size):
         part = labels[start : start + size]
-        known = read_labels(part, loss).known
+        known = read_labels(part, loss, outputs).known
         if known is None:
             yield np.ones(len(part), "bool")
         else:
@@ -84,7 +89,11 @@ def _known_parts(loss: MemberLoss, labels: Any) -> Iterator[np.ndarray]:
 
 
 def count_labels(
-    loss: MemberLoss, labels: Any, x: Any, mask: np.ndarray | None = None
+    loss: MemberLoss,
+    labels: Any,
+    x: Any,
+    mask: np.ndarray | None = None,
+    outputs: tuple[int | None, ...] | None = None,
 ) -> LabelCounts:
     """Count the rows and positions of one member.
 
@@ -93,8 +102,9 @@ def count_labels(
         labels: its labels (rows, ...), at least one row.
         x: its input.
         mask: (rows, positions) bool, False at padding; None: no padding.
+        outputs: shape of its outputs; None: as is usual for such labels.
     """
-    known, present = known_labels(loss, labels), present_rows(x)
+    known, present = known_labels(loss, labels, outputs), present_rows(x)
     if mask is not None and known.ndim == mask.ndim:
         known = known & mask
     labeled = known.reshape(len(known), -1).any(axis=1)

@@ -66,16 +66,16 @@ def _noted(explanation: Explanation, notes: list[str]) -> Explanation:
 def _row_counts(model: JointModel, x: Any, y: Any) -> dict[str, dict[str, int]]:
     """Return how many rows and labels of one batch count, by member with a loss."""
     tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
-    masks = run_members(model.members, tensors, False, {}).masks
+    forward = run_members(model.members, tensors, False, {})
     found = {}
     for name, loss in model.compiled_settings.losses.items():
         labels = y.get(name) if isinstance(y, Mapping) else y
         if labels is None:
             continue
-        mask = masks[name]
-        counts = count_labels(
-            loss, labels, x[name], None if mask is None else to_numpy(mask)
-        )
+        mask = forward.masks[name]
+        mask = None if mask is None else to_numpy(mask)
+        outputs = tuple(forward.outputs[name].shape)
+        counts = count_labels(loss, labels, x[name], mask, outputs)
         found[name] = {**dataclasses.asdict(counts), "unlabeled": counts.unlabeled}
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -85,9 +86,13 @@ class ClassWeights:
         return ops.round(ops.cast(values, "float32"))
 
 
+# No plain dict: Keras would wrap it as an attribute of a model.
+NONE_WEIGHED: Mapping[str, ClassWeights] = MappingProxyType({})
+
+
 def resolve_class_weights(
     class_weight: Any, names: tuple[str, ...], losses: Mapping[str, MemberLoss]
-) -> dict[str, ClassWeights]:
+) -> Mapping[str, ClassWeights]:
     """Return the weights of each member's classes.
 
     Args:
@@ -101,7 +106,7 @@ def resolve_class_weights(
         ValueError: for an unknown member, one without a loss, or if nobody is left.
     """
     if not class_weight:
-        return {}
+        return NONE_WEIGHED
     if not isinstance(class_weight, Mapping):
         raise TypeError(
             "`class_weight` must be a dict {class: weight}, or such dicts by member; "
@@ -123,7 +128,8 @@ def resolve_class_weights(
             "`class_weight`: every member has the loss of a regression. To weigh one "
             f'all the same, give {{"{names[0]}": {{...}}}}; else `sample_weight`.'
         )
-    return {name: _resolved(name, found) for name, found in by_member.items()}
+    found = {name: _resolved(name, weights) for name, weights in by_member.items()}
+    return MappingProxyType(found)
 
 
 def _is_number(value: Any) -> bool:

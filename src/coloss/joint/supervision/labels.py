@@ -66,17 +66,22 @@ class Labels:
 
 
 def read_labels(
-    values: Tensor, loss: MemberLoss, outputs: Shape, complete: bool = False
+    values: Tensor,
+    loss: MemberLoss,
+    outputs: Shape | None = None,
+    complete: bool = False,
 ) -> Labels:
     """Tell labelled from unlabelled positions.
 
     Args:
         values: a batch of labels as the user gave them.
         loss: the member's loss, whose kind decides what a label is.
-        outputs: shape of the member's outputs, with the batch.
+        outputs: shape of the member's outputs, with the batch; None: taken for one
+            that has these labels in their usual rank.
         complete: whether all are known to be labelled; not looked at.
     """
     given = ops.convert_to_tensor(values)
+    outputs = _usual_outputs(given, loss) if outputs is None else outputs
     values = _aligned(given, loss, outputs)
     if complete:
         return Labels(values, None, given)
@@ -89,6 +94,14 @@ def read_labels(
     given_shape = ops.shape(given)
     same = len(given_shape) == len(values.shape)
     return Labels(values, known, values if same else ops.reshape(values, given_shape))
+
+
+def _usual_outputs(values: Tensor, loss: MemberLoss) -> Shape:
+    shape = tuple(values.shape)
+    if loss.kind == SPARSE:
+        in_a_column = len(shape) > 1 and shape[-1] == 1
+        return (*shape[:-1], None) if in_a_column else (*shape, None)
+    return (*shape, 1) if len(shape) == 1 else shape
 
 
 def _aligned(values: Tensor, loss: MemberLoss, outputs: Shape) -> Tensor:

@@ -12,6 +12,8 @@ from typing import Any
 
 from keras import ops
 
+from coloss.transfer.masks import both, keep, raised, rows_of
+
 Tensor = Any
 
 
@@ -34,7 +36,7 @@ class Positions:
     @property
     def rows(self) -> Tensor | None:
         """(batch,) bool: rows with at least one position that counts; None: all."""
-        return _over_positions(ops.any, self.counted)
+        return rows_of(self.counted)
 
     def row_values(self, values: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return one loss a row, and the weight of each row.
@@ -61,12 +63,12 @@ class Positions:
         counted = self._fitted(counted, values, "a mask")
         weight = self._fitted(self.weight, values, "sample weights")
         if rank == 1:
-            return _where(counted, values), weight
+            return keep(values, counted), weight
         axes = tuple(range(1, rank))
         ones = ops.ones_like(values)
-        here = ones if counted is None else _where(counted, ones)
+        here = ones if counted is None else keep(ones, counted)
         number = ops.maximum(ops.sum(here, axis=axes), 1.0)
-        values = _where(counted, values)
+        values = keep(values, counted)
         if weight is None or _is_flat(weight):
             means = ops.sum(values, axis=axes) / number
             return means, None if weight is None else ops.reshape(weight, (-1,))
@@ -89,7 +91,7 @@ class Positions:
         if weight is None:
             return counted
         rank = max(len(counted.shape), len(weight.shape))
-        return to_rank(counted, rank) * to_rank(weight, rank)
+        return raised(counted, rank) * raised(weight, rank)
 
     def _fitted(self, mask: Tensor | None, values: Tensor, what: str) -> Tensor | None:
         """Return a mask or weights of the rank of the loss values."""
@@ -108,7 +110,7 @@ class Positions:
                 f"of shape {found}; expected a shape that broadcasts to the loss: one "
                 "number a row, or one for each of its positions."
             )
-        return to_rank(mask, rank)
+        return raised(mask, rank)
 
 
 def find_positions(
@@ -127,40 +129,16 @@ def find_positions(
         mask: (batch, ...) bool, Keras's mask of the outputs; None: no mask.
         weight: (batch, ...) sample weights; None: 1.
     """
-    counted = None
+    counted: Tensor | None = None
     for part in (known, present, mask):
-        if part is None:
-            continue
-        part = ops.cast(part, "bool")
-        counted = part if counted is None else both_positions(counted, part)
+        counted = both(counted, None if part is None else ops.cast(part, "bool"))
     weight = None if weight is None else ops.cast(weight, "float32")
     return Positions(member, counted, weight, mask is not None)
-
-
-def both_positions(first: Tensor, second: Tensor) -> Tensor:
-    """Return where both masks are True; one of fewer axes stands for whole rows."""
-    rank = max(len(first.shape), len(second.shape))
-    return ops.logical_and(to_rank(first, rank), to_rank(second, rank))
-
-
-def to_rank(values: Tensor, rank: int) -> Tensor:
-    """Return values with axes of 1 at the end, up to a rank."""
-    while len(values.shape) < rank:
-        values = ops.expand_dims(values, -1)
-    return values
 
 
 def _is_flat(weight: Tensor) -> bool:
     """Whether weights are one number a row: (batch, 1, ...)."""
     return all(size == 1 for size in weight.shape[1:])
-
-
-def _where(counted: Tensor | None, values: Tensor) -> Tensor:
-    return (
-        values
-        if counted is None
-        else ops.where(counted, values, ops.zeros_like(values))
-    )
 
 
 def _whole(counted: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,9 +151,3 @@ def _whole(counted: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     some, every = ops.any(counted, axis=axes), ops.all(counted, axis=axes)
     in_part = ops.logical_and(some, ops.logical_not(every))
     return some, ops.where(in_part, ops.full_like(values, float("nan")), values)
-
-
-def _over_positions(reduce: Any, mask: Tensor | None) -> Tensor | None:
-    if mask is None or len(mask.shape) == 1:
-        return mask
-    return reduce(mask, axis=tuple(range(1, len(mask.shape))))

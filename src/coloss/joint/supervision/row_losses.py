@@ -9,7 +9,8 @@ from keras import ops
 from coloss.joint.inputs.missing_rows import replace_rows
 from coloss.joint.supervision.labels import Labels
 from coloss.joint.supervision.member_loss import CUSTOM, SPARSE, MemberLoss
-from coloss.joint.supervision.positions import Positions, to_rank
+from coloss.joint.supervision.positions import Positions
+from coloss.transfer.masks import raised
 
 Tensor = Any
 
@@ -57,9 +58,9 @@ def safe_outputs(loss: MemberLoss, outputs: Tensor, positions: Positions) -> Ten
             return outputs
         # A user's own loss may read the neighbors of a position: it is given the
         # outputs as they are, but for those that are not finite.
-        keep = ops.logical_or(to_rank(counted, rank), ops.isfinite(outputs))
+        keep = ops.logical_or(raised(counted, rank), ops.isfinite(outputs))
     elif loss.kind == SPARSE or len(counted.shape) < rank:
-        keep = to_rank(ops.expand_dims(counted, loss.axis), rank)
+        keep = raised(ops.expand_dims(counted, loss.axis), rank)
     else:
         return outputs
     return ops.where(keep, outputs, ops.ones_like(outputs))

@@ -16,12 +16,12 @@ from coloss.joint.outputs.logits import classes_last
 from coloss.joint.supervision.class_weights import ClassWeights
 from coloss.joint.supervision.labels import Labels, read_labels
 from coloss.joint.supervision.member_loss import BINARY, CLASSES, DENSE, MemberLoss
-from coloss.joint.supervision.positions import Positions, find_positions, to_rank
+from coloss.joint.supervision.positions import Positions, find_positions
 from coloss.joint.supervision.row_losses import row_losses
 from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective.expression import Call
 from coloss.objective.rows import Atom, Form
-from coloss.transfer.masks import both, keep
+from coloss.transfer.masks import both, keep, raised
 
 Tensor = Any
 
@@ -109,7 +109,7 @@ class BatchValues:
         if weight is None:
             return by_class
         rank = max(len(weight.shape), len(by_class.shape))
-        return to_rank(weight, rank) * to_rank(by_class, rank)
+        return raised(weight, rank) * raised(by_class, rank)
 
     def atom(self, name: str) -> Atom:
         """Return a member's supervised loss, row by row.

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keras import ops
 
-from coloss.joint.compiled import CompiledSettings
 from coloss.joint.inputs.missing_rows import rows_present
 from coloss.joint.keras_internals import mask_of
 from coloss.joint.members import FUSED
 from coloss.joint.outputs.forward import Forward
-from coloss.joint.supervision.positions import both_positions, to_rank
+from coloss.joint.supervision.metrics import MemberMetric
 from coloss.joint.values.batch_values import BatchValues, fused_loss
+from coloss.transfer.masks import both, raised
 
 Tensor = Any
 
 
 def update_metrics(
-    settings: CompiledSettings, batch: BatchValues, fused: Tensor | None
+    metrics: Iterable[MemberMetric], batch: BatchValues, fused: Tensor | None
 ) -> None:
     """Update every metric with one batch.
 
     Args:
-        settings: the resolved arguments of `compile`.
+        metrics: those of every member.
         batch: what the members' names mean on it.
         fused: the fused prediction, NaN in rows that no member sees; None: there is
             none.
     """
-    batches = {FUSED: None if fused is None else _fused_batch(settings, batch, fused)}
-    for one in settings.metrics:
+    batches = {FUSED: None if fused is None else _fused_batch(batch, fused)}
+    for one in metrics:
         source = batches.get(one.member, batch)
         labels = None if source is None else source.labels(one.member)
         if source is not None and labels is not None:
@@ -48,11 +48,9 @@ def forward_of(outputs: Mapping[str, Tensor]) -> Forward:
     return forward
 
 
-def _fused_batch(
-    settings: CompiledSettings, batch: BatchValues, output: Tensor
-) -> BatchValues | None:
+def _fused_batch(batch: BatchValues, output: Tensor) -> BatchValues | None:
     """Return the fused prediction as the one member of a batch."""
-    loss = fused_loss(settings.losses)
+    loss = fused_loss(batch.losses)
     labels = batch.raw_labels
     own = next((name for name in (FUSED, *batch.members) if name in labels), None)
     if loss is None or own is None:
@@ -73,7 +71,7 @@ def _fused_mask(forward: Forward) -> Tensor | None:
             continue
         present = forward.present.get(name)
         if present is not None:
-            absent = to_rank(ops.logical_not(present), len(mask.shape))
+            absent = raised(ops.logical_not(present), len(mask.shape))
             mask = ops.logical_or(mask, absent)
-        found = mask if found is None else both_positions(found, mask)
+        found = both(found, mask)
     return found
