@@ -262,3 +262,44 @@ def test_what_padding_holds_changes_no_gradient(poisoned):
     clean, dirty = (weights for _, weights in poisoned)
     for one, other in zip(clean, dirty, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_mask_of_rows_leaves_rows_out():
+    """`Masking` of plain vectors: a row of zeros is no row."""
+    inputs = keras.Input((6,))
+    outputs = layers.Dense(CLASSES)(layers.Masking()(inputs))
+    member = keras.Model(inputs, outputs)
+    other = keras.Model(inputs, layers.Dense(CLASSES)(inputs))
+    model = coloss.JointModel({"a": member, "b": other})
+    both = "distill(b >> a) + cka(b >> a)"
+    model.compile("sgd", SPARSE, objective=both)
+    x, y = random.normal(size=(ROWS, 6)).astype("float32"), Y[:, 0].clip(0)
+    x[[1, 4]] = 0
+    rows = [0, 2, 3, 5, 6]
+    found = model.test_on_batch({"a": x, "b": x}, y, return_dict=True)
+    found = {key: float(value) for key, value in found.items()}
+    model.reset_metrics()
+    x = x[rows]
+    expected = model.test_on_batch({"a": x, "b": x}, y[rows], return_dict=True)
+    for term in both.split(" + "):
+        assert found[term] == pytest.approx(float(expected[term]), rel=1e-4)
+
+
+def test_a_mask_that_no_longer_fits_is_refused():
+    @keras.saving.register_keras_serializable(package="field")
+    class EverySecond(layers.Layer):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.supports_masking = True
+
+        def call(self, inputs):
+            return inputs[:, ::2]
+
+    inputs = keras.Input((STEPS, 6))
+    found = EverySecond(name="half")(layers.Masking()(inputs))
+    head = layers.Dense(CLASSES)(layers.Dense(2, name="hidden")(found)[:, 0])
+    members = {"a": keras.Model(inputs, head), "b": keras.Model(inputs, head)}
+    model = coloss.JointModel({"a": members["a"], "b": network("Masking", 1)})
+    model.compile("sgd", SPARSE, objective="a + cka(b.hidden >> a.half)")
+    with pytest.raises(ValueError, match=r"mask of `a\.half` is .*compute_mask"):
+        model.test_on_batch(X["Masking"], {"a": Y[:, 0].clip(0), "b": Y})

@@ -6,7 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from coloss.joint.keras_internals import attach_mask, mask_of, producer_of
+from coloss.joint.keras_internals import (
+    attach_mask,
+    mask_of,
+    output_structure,
+    producer_of,
+)
 
 pytestmark = pytest.mark.backend
 
@@ -39,3 +44,18 @@ def test_what_made_an_output_is_known():
     assert layer is dense and source is inputs
     operation, _ = producer_of(keras.ops.softmax(inputs))
     assert type(operation).__name__ == "Softmax"
+
+
+def test_what_a_layer_returned_is_told_in_its_own_structure():
+    class Two(keras.layers.Layer):
+        def call(self, inputs, extra=None):
+            return {"one": inputs, "two": inputs[:, :1]}
+
+    layer = Two()
+    assert output_structure(layer) is None
+    layer(keras.Input((3,)), extra=None)
+    found = output_structure(layer)
+    assert {key: value.shape for key, value in found.items()} == {
+        "one": (None, 3),
+        "two": (None, 1),
+    }

@@ -98,6 +98,42 @@ def test_equal_widths_need_no_projector():
     assert not model.auxiliary.trainable_variables
 
 
+@pytest.mark.parametrize(
+    ("options", "shapes"),
+    [
+        ("", [(6, 128), (8, 128)]),
+        (", dimension=5", [(6, 5), (8, 5)]),
+    ],
+)
+def test_contrast_maps_to_the_dimension_it_is_told(options, shapes, tmp_path):
+    term = f"contrast(b.hidden >> a.hidden{options})"
+    model = joined({"a": vector(4, 6), "b": vector(5, 8)}, f"a + b + {term}")
+    x = {"a": array(4), "b": array(5)}
+    before = model.test_on_batch(x, Y, return_dict=True)
+    assert [tuple(v.shape) for v in model.auxiliary.trainable_variables] == shapes
+    model.save(tmp_path / "joint.keras")
+    again = keras.saving.load_model(tmp_path / "joint.keras")
+    after = again.test_on_batch(x, Y, return_dict=True)
+    assert after[term] == pytest.approx(before[term], rel=1e-5)
+
+
+def test_contrast_without_maps_needs_layers_of_one_width():
+    term = "contrast(b.hidden >> a.hidden, dimension=None)"
+    model = joined({"a": vector(4, 6), "b": vector(5, 6)}, f"a + b + {term}")
+    x = {"a": array(4), "b": array(5)}
+    found = model.test_on_batch(x, Y, return_dict=True)[term]
+    assert not model.auxiliary.trainable_variables
+    own, other = (model[n].get_layer("hidden")(x[n]) for n in "ab")
+    value = coloss.transfer.contrast(own, other)
+    expected = float(keras.ops.convert_to_numpy(value))
+    assert found == pytest.approx(expected, rel=1e-4)
+    model = joined({"a": vector(4, 6), "b": vector(5, 8)}, f"a + b + {term}")
+    with pytest.raises(ValueError, match=r"learner has 6, source has 8\. Give `dimen"):
+        model.test_on_batch(x, Y)
+    with pytest.raises(coloss.ObjectiveError, match=r"`dimension`.*1 or more, or None"):
+        joined({"a": vector()}, "contrast(b.hidden >> a.hidden, dimension=0.5)")
+
+
 def test_the_variance_of_vid_is_trained():
     model = joined(
         {"a": vector(4, 6), "b": vector(5, 8)},

@@ -73,7 +73,7 @@ def check_outputs(
         elif expected == "logits" and head.kind == UNKNOWN and loss.kind != BINARY:
             # A number between 0 and 1 may be a logit; rows that sum to 1 are none.
             values = _some_outputs(name, members[name], x[name])
-            if _are_distributions(values):
+            if _are_distributions(values, loss.axis):
                 found.append(
                     f"the loss of {name!r} expects logits (from_logits=True), and its "
                     "outputs sum to 1 over the classes on every row looked at, as "
@@ -161,7 +161,7 @@ def _refuse_logits(loss: MemberLoss, head: Head, values: np.ndarray) -> None:
     )
 
 
-def _are_distributions(values: np.ndarray) -> bool:
-    if not values.size or values.shape[-1] < 2 or values.min() < -_TOLERANCE:
+def _are_distributions(values: np.ndarray, axis: int) -> bool:
+    if not values.size or values.shape[axis] < 2 or values.min() < -_TOLERANCE:
         return False
-    return bool(np.all(np.abs(values.sum(axis=-1) - 1) < 1e-3))
+    return bool(np.all(np.abs(values.sum(axis=axis) - 1) < 1e-3))

@@ -12,6 +12,7 @@ from coloss.joint.inputs.arrays import TEXT, to_numpy
 from coloss.joint.members import FUSED, check_names
 from coloss.joint.supervision.member_loss import (
     BINARY,
+    CLASSES,
     CUSTOM,
     DENSE,
     SPARSE,
@@ -102,6 +103,7 @@ def _check_labels(
     if labels.dtype.kind == "f" and np.isinf(labels).any():
         row = np.argwhere(np.isinf(labels))[0][0]
         raise ValueError(f"{what}: row {row} has a value that is infinite.")
+    labels, shape = _classes_last(loss, labels, shape)
     if loss.kind == SPARSE:
         _check_classes(what, loss, labels, shape)
     elif loss.kind != CUSTOM:
@@ -114,6 +116,19 @@ def _check_labels(
                 f"{what}: row {partly[0]} is NaN in part ({partly.size} such rows). An "
                 "unlabeled row is NaN throughout."
             )
+
+
+def _classes_last(
+    loss: MemberLoss, labels: np.ndarray, shape: tuple[int | None, ...]
+) -> tuple[np.ndarray, tuple[int | None, ...]]:
+    """Return labels and the outputs' shape with the axis of the classes last."""
+    if loss.kind not in CLASSES or loss.axis in (-1, len(shape) - 1):
+        return labels, shape
+    rest = list(shape)
+    width = rest.pop(loss.axis)
+    if loss.kind != SPARSE and labels.ndim == len(shape):
+        labels = np.moveaxis(labels, loss.axis, -1)
+    return labels, (*rest, width)
 
 
 def _labeled_throughout(loss: MemberLoss, labels: np.ndarray) -> bool:
