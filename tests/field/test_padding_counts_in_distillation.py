@@ -8,12 +8,19 @@ padding. The learner's and the source's lengths differ; one row is padding throu
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 
 import coloss
+from coloss.joint.keras_internals import attach_mask
+from coloss.joint.outputs.forward import Forward, run_members
+from coloss.objective.rows import evaluate
 
+from ..transfer.compiling import compiled
+from ..transfer.helpers import gradient
 from . import numpy_terms as terms
 
 pytestmark = pytest.mark.backend
@@ -40,20 +47,7 @@ class Real(layers.Layer):
         return keras.ops.not_equal(inputs[..., 0], 0)
 
 
-@keras.saving.register_keras_serializable(package="field")
-class InPadding(layers.Layer):
-    """Puts a value into the padding, where it must not matter."""
-
-    def __init__(self, value, **options):
-        super().__init__(**options)
-        self.value, self.supports_masking = value, True
-
-    def call(self, inputs, mask=None):
-        mask = keras.ops.expand_dims(mask, -1)
-        return keras.ops.where(mask, inputs, keras.ops.full_like(inputs, self.value))
-
-
-def network(kind, seed, padding=None):
+def network(kind, seed):
     keras.utils.set_random_seed(seed)
     if kind == "Embedding":
         inputs = keras.Input((STEPS,), dtype="int32")
@@ -61,12 +55,8 @@ def network(kind, seed, padding=None):
     else:
         inputs = keras.Input((STEPS, 6))
         found = (layers.Masking() if kind == "Masking" else Real())(inputs)
-    found = layers.Dense(WIDTH, "tanh", name=None if padding else "hidden")(found)
-    if padding:
-        found = InPadding(padding, name="hidden")(found)
-        found = InPadding(0.0)(found)
-    found = layers.Dense(CLASSES)(found)
-    return keras.Model(inputs, InPadding(padding)(found) if padding else found)
+    found = layers.Dense(WIDTH, "tanh", name="hidden")(found)
+    return keras.Model(inputs, layers.Dense(CLASSES)(found))
 
 
 def inputs_of(kind):
@@ -121,31 +111,71 @@ FEATURES = [(name, place) for place in PLACES for name in (*BY_POSITION, *WHOLE)
 OBJECTIVE = " + ".join([*OUTPUTS, *(spelled(*cell) for cell in FEATURES)])
 
 
-def joined(kind, padding=None):
-    members = {"a": network(kind, 1, padding), "b": network(kind, 2, padding)}
+def joined(kind, objective):
+    members = {"a": network(kind, 1), "b": network(kind, 2)}
     model = coloss.JointModel(members)
-    model.compile(keras.optimizers.SGD(0.05), SPARSE, objective=OBJECTIVE)
+    model.compile("sgd", SPARSE, objective=objective)
     return model
 
 
+class Terms:
+    """Every term at every place on one batch, compiled once for all kinds of masks."""
+
+    def __init__(self):
+        self.model = joined("Masking", OBJECTIVE)
+        self.tapped = self.model.compiled_settings.tapped
+        self.model(X["Masking"])  # Makes the projectors.
+        self.measure = compiled(self.values)
+
+    def values(self, *parts, names=None):
+        outputs, taps, masks = parts[:2], parts[2:4], parts[4:]
+        forward = Forward()
+        for name, output, tap, mask in zip("ab", outputs, taps, masks, strict=True):
+            forward.outputs[name], forward.present[name] = output, None
+            forward.masks[name] = mask
+            tap = keras.ops.copy(tap)
+            attach_mask(tap, mask)
+            forward.taps[name, ("hidden",)] = tap
+        batch = self.model.batch_of(forward, Y)
+        return {
+            name: evaluate(summand, batch).value()
+            for summand, name in self.model.compiled_settings.summands
+            if names is None or name in names
+        }
+
+
+@functools.cache
+def all_terms():
+    return Terms()
+
+
 class Case:
-    """One joint model, evaluated once, and what its members compute, in float64."""
+    """The terms on the members of one kind, whose values are kept in float64."""
 
     def __init__(self, kind):
-        self.model = joined(kind)
-        self.logs = self.model.evaluate(
-            X[kind], Y, batch_size=ROWS, verbose=0, return_dict=True
-        )
-        self.values = {}
+        self.kind = kind
+        members = {"a": network(kind, 1), "b": network(kind, 2)}
+        found = run_members(members, X[kind], False, all_terms().tapped)
+        self.members = members
+        self.parts = [
+            *(found.outputs[name] for name in "ab"),
+            *(found.taps[name, ("hidden",)] for name in "ab"),
+            *(found.masks[name] for name in "ab"),
+        ]
         for name in "ab":
-            net = self.model[name]
-            both = keras.Model(net.input, [net.get_layer("hidden").output, net.output])
-            for place, value in zip(
-                ("layers", "outputs"), both(X[kind][name]), strict=True
-            ):
-                self.values[name, place] = keras.ops.convert_to_numpy(value).astype(
-                    float
-                )
+            mask = keras.ops.convert_to_numpy(found.masks[name])
+            np.testing.assert_array_equal(mask, REAL[name])
+        self.arrays = [keras.ops.convert_to_numpy(part) for part in self.parts]
+        keys = [(name, place) for place in PLACES for name in "ab"]
+        pairs = zip(keys, self.arrays[:4], strict=True)
+        self.values = {key: array.astype(float) for key, array in pairs}
+        self.logs = self.measured(*self.arrays)
+
+    def measured(self, *arrays):
+        """Return every term of these outputs, layers and masks."""
+        tensors = map(keras.ops.convert_to_tensor, arrays)
+        found = all_terms().measure(*tensors)
+        return {name: float(keras.ops.convert_to_numpy(v)) for name, v in found.items()}
 
     def positions(self, place):
         """Return both sides without the steps that are padding on either."""
@@ -169,19 +199,20 @@ class Case:
         return [values[real] for values, real in pairs]
 
     def projector(self, term):
-        keys = [str(key[0]) for key in self.model.auxiliary.projectors._keys]
-        layer = getattr(self.model.auxiliary.projectors, f"_edge_{keys.index(term)}")
+        projectors = all_terms().model.auxiliary.projectors
+        keys = [str(key[0]) for key in projectors._keys]
+        layer = getattr(projectors, f"_edge_{keys.index(term)}")
         return [keras.ops.convert_to_numpy(v).astype(float) for v in layer.variables]
 
 
-CASES = {}
+@functools.cache
+def case_of(kind):
+    return Case(kind)
 
 
 @pytest.fixture(params=KINDS)
 def case(request):
-    if request.param not in CASES:
-        CASES[request.param] = Case(request.param)
-    return CASES[request.param]
+    return case_of(request.param)
 
 
 def labels():
@@ -240,28 +271,66 @@ def test_terms_on_layers(case, name, place):
     assert case.logs[term] == pytest.approx(expected, rel=2e-4, abs=2e-6)
 
 
-@pytest.fixture(scope="module", params=[float("nan"), 1e30], ids=["nan", "huge"])
-def poisoned(request):
-    """Return one step with a clean padding and one with anything in it."""
-    found = []
-    for padding in (0.25, request.param):
-        model = joined("computed", padding)
-        logs = model.train_on_batch(X["computed"], Y, return_dict=True)
-        weights = [np.array(w) for n in "ab" for w in model[n].get_weights()]
-        found.append((logs, weights))
-    return found
+def poisoned(arrays, bad):
+    """Return outputs and layers with something in the padding."""
+    masks = arrays[4:] * 2
+    pairs = zip(arrays[:4], masks, strict=True)
+    return [np.where(mask[..., None], v, np.float32(bad)) for v, mask in pairs]
 
 
+@functools.cache
+def terms_of_poison(bad):
+    arrays = case_of("computed").arrays
+    return case_of("computed").measured(*poisoned(arrays, bad), *arrays[4:])
+
+
+@pytest.mark.parametrize("bad", [np.nan, 1e30], ids=["nan", "huge"])
 @pytest.mark.parametrize("term", [*OUTPUTS, *(spelled(*cell) for cell in FEATURES)])
-def test_what_padding_holds_changes_no_value(poisoned, term):
-    clean, dirty = (logs for logs, _ in poisoned)
-    assert dirty[term] == pytest.approx(clean[term], rel=1e-5, abs=1e-7)
+def test_what_padding_holds_changes_no_value(term, bad):
+    clean = case_of("computed").logs[term]
+    assert terms_of_poison(bad)[term] == pytest.approx(clean, rel=1e-5, abs=1e-7)
 
 
-def test_what_padding_holds_changes_no_gradient(poisoned):
-    clean, dirty = (weights for _, weights in poisoned)
-    for one, other in zip(clean, dirty, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+SOME = (
+    'distill(b >> a, gate="row")',
+    "dist(b >> a)",
+    "vid(b.hidden >> a.hidden)",
+    "attention(b.hidden >> a.hidden)",
+    "sp(b.hidden >> a.hidden)",
+    "cka(b.hidden >> a.hidden)",
+    "contrast(b.hidden >> a.hidden, dimension=5)",
+    "coteach(b >> a)",
+)
+
+
+def test_what_padding_holds_changes_no_gradient():
+    arrays = case_of("computed").arrays
+    masks = [keras.ops.convert_to_tensor(mask) for mask in arrays[4:]]
+
+    @compiled
+    def total(*values):
+        return sum(all_terms().values(*values, *masks, names=SOME).values())
+
+    clean = gradient(total, *arrays[:4])
+    dirty = gradient(total, *poisoned(arrays, np.nan))
+    for one, other, mask in zip(clean, dirty, arrays[4:] * 2, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-7)
+        assert not other[~mask].any()
+    assert clean[0].any()
+    assert clean[2].any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_the_step_of_a_joint_model(kind):
+    case = case_of(kind)
+    model = coloss.JointModel(case.members)
+    model.compile("sgd", SPARSE, objective=" + ".join(IN_A_STEP))
+    logs = model.evaluate(X[kind], Y, batch_size=ROWS, verbose=0, return_dict=True)
+    for term in IN_A_STEP:
+        assert logs[term] == pytest.approx(case.logs[term], rel=1e-5)
+
+
+IN_A_STEP = ("distill(b >> a)", "hint(b.hidden >> a.hidden)", "sp(b >> a)")
 
 
 def test_a_mask_of_rows_leaves_rows_out():
