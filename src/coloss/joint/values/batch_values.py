@@ -163,6 +163,25 @@ class BatchValues:
         values = ops.cast(values, "int32")
         return keep(values, labels.known, -1)
 
+    def unlabelled(self, name: str) -> Tensor | None:
+        """Return where a member has no label: (batch,) or (batch, ...) bool.
+
+        What the loss ignores by `ignore_class` is neither labelled nor unlabelled.
+        None where the member has no labels at all.
+        """
+        labels, loss = self.labels(name), self.losses.get(name)
+        if labels is None or loss is None:
+            return None
+        if labels.known is None:
+            return ops.zeros((self.forward.size,), dtype="bool")
+        free = ops.logical_not(labels.known)
+        # -1 is unlabelled whether or not the loss ignores it as well.
+        if loss.ignore_class is None or loss.ignore_class < 0:
+            return free
+        raw = ops.convert_to_tensor(self.raw_labels[name])
+        raw = ops.reshape(raw, ops.shape(free))
+        return ops.logical_and(free, ops.not_equal(raw, loss.ignore_class))
+
     def counted_classes(self, name: str) -> tuple[Tensor, Tensor] | None:
         """Return a member's true classes, and where they and its output count.
 

@@ -16,7 +16,7 @@ from coloss.objective import reach
 from coloss.objective.expression import Call, Edge, Port
 from coloss.objective.rows import Atom, Form
 from coloss.transfer import TERMS, Term, gate
-from coloss.transfer.masks import both, masked_mean, rows_of
+from coloss.transfer.masks import both, masked_mean
 from coloss.transfer.pooling import Aligned, align
 from coloss.transfer.projector import BOTH, NONE
 from coloss.transfer.terms import (
@@ -183,22 +183,22 @@ class TransferTerms:
             mask = both(mask, other)
         if entry.scope == PRESENT:
             return mask
+        scoped = self._scoped(entry, member)
+        positions = len(readings[0].values.shape) - 1
+        by_position = entry.level in (CLASSES, OUTPUTS)
+        if scoped is not None and (not by_position or len(scoped.shape) > positions):
+            # A row has a label if any of its positions has.
+            scoped = _rows_in(scoped, every=entry.scope == UNLABELED)
+        return both(mask, scoped)
+
+    def _scoped(self, entry: Term, member: str) -> Tensor | None:
+        """Return what is labelled, or is not, as a term asks; None: all."""
+        if entry.scope == UNLABELED:
+            return self.batch.unlabelled(member)
         labels = self.batch.labels(member)
         if labels is None:
-            if entry.scope == UNLABELED:
-                return mask
-            return both(mask, ops.zeros((self.batch.forward.size,), dtype="bool"))
-        labelled = labels.known
-        if labelled is None:
-            labelled = ops.ones((self.batch.forward.size,), dtype="bool")
-        positions = readings[0].values.shape[:-1]
-        if entry.level not in (CLASSES, OUTPUTS) or len(labelled.shape) > len(
-            positions
-        ):
-            labelled = rows_of(labelled)
-        if entry.scope == UNLABELED:
-            labelled = ops.logical_not(labelled)
-        return both(mask, labelled)
+            return ops.zeros((self.batch.forward.size,), dtype="bool")
+        return labels.known
 
     def _labels(self, term: Call, entry: Term, member: str) -> Tensor | None:
         found = self.batch.classes(member)
@@ -256,6 +256,13 @@ def _aligned(term: Call, learner: Reading, source: Reading) -> Aligned:
         )
     except ValueError as error:
         raise ValueError(f"`{term}`: {error}") from error
+
+
+def _rows_in(mask: Tensor, every: bool) -> Tensor:
+    """Return (batch,) bool: the rows of which any, or every, position is in a mask."""
+    if len(mask.shape) == 1:
+        return mask
+    return (ops.all if every else ops.any)(mask, axis=tuple(range(1, len(mask.shape))))
 
 
 def _own_options(term: Call, entry: Term) -> dict[str, Any]:
