@@ -9,8 +9,8 @@ from typing import Any
 from keras import losses, ops
 
 from coloss.joint.members import check_names
-from coloss.names import nearest
 from coloss.joint.supervision.ranks import same_rank, uncrossed
+from coloss.names import nearest
 
 Tensor = Any
 
