@@ -272,7 +272,7 @@ def test_predict_refuses_inputs_alone(model):
     ("weights", "message"),
     [
         ({"main": {0: 2.0}, "hepler": {0: 1.0}}, "'hepler'.*'helper'"),
-        ({"size": {0: 2.0}}, "'size' is no classifier"),
+        ({"main": {0.5: 2.0}}, "'main': found 0.5: 2.0; expected whole numbers"),
     ],
 )
 def test_class_weights_that_do_not_fit_are_refused(weights, message, model):
