@@ -52,7 +52,7 @@ HOLDERS = {
     "column": Column,
     "column with __array__": ArrayColumn,
     "tensor": keras.ops.convert_to_tensor,
-    "variable": lambda values: keras.Variable(values, dtype=str(values.dtype)),
+    "variable": lambda v: keras.Variable(v, dtype=str(v.dtype), trainable=False),
 }
 FRAMES = {
     "frame": pandas.DataFrame,

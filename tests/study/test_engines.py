@@ -176,6 +176,7 @@ def test_runs_of_one_seed_start_alike(study):
     assert untrained["main"][0] != pytest.approx(untrained["main"][1])
 
 
+@pytest.mark.filterwarnings("ignore:the learning rate of:coloss.ObjectiveWarning")
 @pytest.mark.backend
 def test_a_run_that_diverges_keeps_its_last_good_weights(study):
     def network(width):

@@ -15,7 +15,7 @@ import numpy as np
 
 from coloss.joint.members import check_names
 
-TEXT = "OUS"
+TEXT = ("O", "U", "S")
 """Kinds of NumPy dtypes that hold text or Python objects."""
 
 _TENSORS = ("jax", "jaxlib", "torch", "tensorflow", "scipy")
