@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras.src.backend import get_keras_mask, set_keras_mask
+from keras.src.utils.io_utils import ask_to_proceed_with_overwrite
 
 Tensor = Any
 
@@ -28,6 +29,11 @@ def mask_of(value: Any) -> Tensor | None:
 def attach_mask(value: Any, mask: Tensor) -> None:
     """Attach a mask to a tensor, as a layer does to its output."""
     set_keras_mask(value, mask)
+
+
+def may_overwrite(filepath: Any) -> bool:
+    """Ask on the terminal whether a file may be replaced, as Keras's `save` asks."""
+    return bool(ask_to_proceed_with_overwrite(filepath))
 
 
 def producer_of(tensor: Any) -> tuple[Any, list[Any]]:

@@ -11,6 +11,7 @@ import keras
 from coloss.joint.balance.statistics import Conflict
 from coloss.joint.export.export import export
 from coloss.joint.saving import config as saving
+from coloss.joint.saving.whole_files import save_whole, saving_whole
 from coloss.names import nearest
 
 
@@ -21,7 +22,10 @@ class SerializationMixin(keras.Model):
     def members(self) -> Mapping[str, keras.Model]:
         """The networks by name."""
         return MappingProxyType(
-            {name: getattr(self, f"by_name_{name}") for name in self._member_names}
+            {
+                name: saving_whole(getattr(self, f"by_name_{name}"))
+                for name in self._member_names
+            }
         )
 
     def __getitem__(self, name: str) -> keras.Model:
@@ -31,7 +35,7 @@ class SerializationMixin(keras.Model):
                 f"no member {name!r}{nearest(str(name), self._member_names)} "
                 f"(members: {', '.join(self._member_names)})"
             )
-        return getattr(self, f"by_name_{name}")
+        return saving_whole(getattr(self, f"by_name_{name}"))
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the members' names."""
@@ -58,6 +62,26 @@ class SerializationMixin(keras.Model):
             **options: passed on to each member's `summary`.
         """
         saving.print_summary(self, print_fn or print, options)
+
+    def save(
+        self,
+        filepath: Any,
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        **options: Any,
+    ) -> None:
+        """Write the joint model to a `.keras` file, as `keras.Model.save` does.
+
+        What is at `filepath` already is replaced once the new file is complete: a full
+        disk or a kill leaves the old one. `save` of the members does the same.
+
+        Args:
+            filepath: where to.
+            overwrite: whether to replace a file without asking.
+            zipped: see `keras.Model.save`.
+            **options: passed on to `keras.Model.save`.
+        """
+        save_whole(super().save, filepath, overwrite, zipped, **options)
 
     def export(
         self,

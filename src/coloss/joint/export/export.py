@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from coloss import writing
 from coloss.joint.export.formats import ROUTES, choose, format_of, installed
 from coloss.joint.export.other_backend import write_elsewhere
 from coloss.joint.export.verify import largest_difference
@@ -38,7 +37,7 @@ def export(
     _check_target(path, format)
     if format == "keras":
         _refuse_options(backend, options)
-        _place(path, lambda target: model.save(target))
+        model.save(path)
         said = f"by {keras.backend.backend()}"
     else:
         said = _export(model, what, path, format, backend, verify, dict(options))
@@ -62,7 +61,7 @@ def _export(
     signature = signature_of(model, what) if signature is None else list(signature)
     remarks: list[str] = []
 
-    def produce(target: Path) -> None:
+    with writing.whole(path, replace_folder=format == "tf_saved_model") as target:
         if writer != own:
             write_elsewhere(model, what, target, format, signature, options, writer)
         else:
@@ -73,8 +72,6 @@ def _export(
                 raise
         if verify and format == "onnx":
             remarks.append(_verified(model, what, target, signature, writer))
-
-    _place(path, produce)
     place = "" if writer == own else " in a process of its own"
     return f"by {writer}{place}{''.join(remarks)}"
 
@@ -131,27 +128,21 @@ def _check_target(path: Path, format: str) -> None:
             f"the folder '{path}' is not empty and holds no SavedModel; it would be "
             "replaced. Choose another one."
         )
+    others = sorted(one.name for one in path.iterdir() if not _is_part(one))
+    if others:
+        raise ValueError(
+            f"the folder '{path}' holds a SavedModel, and beside it {others[0]!r}; "
+            "it would be replaced. Choose another one, or move that away first."
+        )
 
 
-def _place(path: Path, produce: Any) -> None:
-    """Let `produce` write next to `path`, and move it there when it is complete.
-
-    Args:
-        path: where it ends up; what is there is replaced, as Keras does.
-        produce: called with a path of the same name in a folder of its own.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".export-", dir=path.parent))
-    try:
-        made = work / path.name
-        produce(made)
-        # Some formats keep the weights in a file beside it: `.bin`, `.onnx.data`.
-        beside = [one for one in work.iterdir() if one != made]
-        for one in [*beside, made]:
-            target = path.with_name(one.name)
-            if target.is_dir():
-                # No folder can be replaced in one move; the old one goes with `work`.
-                os.replace(target, work / f".replaced-{one.name}")
-            os.replace(one, target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+def _is_part(one: Path) -> bool:
+    """Return whether an entry of a folder may be part of a SavedModel."""
+    if one.is_symlink():
+        return False
+    if not one.is_dir():
+        return one.suffix == ".pb"
+    return one.name in ("assets", "assets.extra") or (
+        one.name == "variables"
+        and all(file.name.startswith("variables.") for file in one.iterdir())
+    )

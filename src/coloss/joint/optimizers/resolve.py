@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from coloss.joint.members import is_frozen
 from coloss.joint.optimizers import inner
 from coloss.joint.optimizers.joint_optimizer import (
     ANY,
@@ -173,7 +174,7 @@ def _leaves_out(members: Mapping[str, Any], reached: Collection[str] | None) -> 
     if reached is None:
         return False
     check_names({ANY: None}, members, reached)
-    return any(m.trainable and n not in reached for n, m in members.items())
+    return any(not is_frozen(m) and n not in reached for n, m in members.items())
 
 
 def _scaled(optimizer: Any, like: Any) -> Any:

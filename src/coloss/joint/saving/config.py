@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import warnings
@@ -40,9 +39,12 @@ def model_from_config(
 ) -> Any:
     """Return the joint model that `model_config` described."""
     members = {
-        name: _deserialize(member, custom_objects=custom_objects)
-        # Keras takes apart what it reads.
-        for name, member in copy.deepcopy(config["members"])
+        name: _deserialize(
+            # A copy: Keras takes apart what it reads.
+            shared_layers.with_own_ids(member, name),
+            custom_objects=custom_objects,
+        )
+        for name, member in config["members"]
     }
     members = shared_layers.relinked(members, config.get("shared", []))
     fuse = config.get("fuse")

@@ -6,6 +6,7 @@ loaded members are joined again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from coloss.joint.outputs.layer_outputs import find_layer
 
 Place = list[str]
 """A member's name, then layer names from the outside in; alone: the whole member."""
+_SHARED_ID = "shared_object_id"
 
 
 def places(members: Mapping[str, keras.Model]) -> list[list[Place]]:
@@ -53,6 +55,43 @@ def _below(layer: Any, path: list[str]) -> Iterator[tuple[int, list[str]]]:
 
 def _has_graph(member: keras.Model) -> bool:
     return isinstance(member, keras.Sequential) or hasattr(member, "operations")
+
+
+def with_own_ids(config: Any, owner: str) -> Any:
+    """Return a member's configuration in which no object is another member's.
+
+    Keras numbers the objects that occur more than once in a file and, reading, hands
+    out the first one again. A layer of two members would so come into the second one
+    with the nodes of the first one's graph. Members are read with layers of their own,
+    and joined afterwards.
+
+    Args:
+        config: of the member, as it stands in the file of the joint model.
+        owner: the member's name.
+    """
+    times = Counter(_shared_ids(config))
+
+    def own(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [own(inner) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        found = {key: own(inner) for key, inner in value.items()}
+        number = found.pop(_SHARED_ID, None)
+        if times[number] > 1:
+            found[_SHARED_ID] = f"{owner}: {number}"
+        return found
+
+    return own(config)
+
+
+def _shared_ids(config: Any) -> Iterator[Any]:
+    inside = config.values() if isinstance(config, dict) else config
+    if isinstance(config, dict) and _SHARED_ID in config:
+        yield config[_SHARED_ID]
+    if isinstance(config, dict | list | tuple):
+        for value in inside:
+            yield from _shared_ids(value)
 
 
 def relinked(
