@@ -207,6 +207,8 @@ class RunFolder:
     def study(self) -> dict[str, Any] | None:
         """A study's `objectives` (by arm), `main`, `metric`, `direction`, `baseline`.
 
+        `controls` are arms, `over_controls` rows of `StudyResult.over_controls`.
+
         Its runs are the table "study" (`StudyResult.frame`), its comparison
         "study_arms" (`StudyResult.compare()` with `arm` as a column), its epochs
         "study_history". `text` is what the study prints.

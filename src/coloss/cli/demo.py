@@ -20,9 +20,11 @@ from coloss.cli.demo_runs import (
     demo_study,
     explanations,
 )
+from coloss.cli.spreadsheet import write_table
 from coloss.report import write_study
 from coloss.study import StudyResult
 from coloss.study.statistics import GAINED
+from coloss.writing import whole
 
 
 def run_demo(output: Path, seeds: int, epochs: int) -> None:
@@ -48,8 +50,8 @@ def run_demo(output: Path, seeds: int, epochs: int) -> None:
     console.print(_drawn(table))
     console.print(_beside(result.references))
     output.mkdir(parents=True, exist_ok=True)
-    table.to_csv(output / "table.csv", index=False)
-    result.frame.to_csv(output / "runs.csv", index=False)
+    write_table(table, output / "table.csv")
+    write_table(result.frame, output / "runs.csv")
     draw_curves(result, output / "learning_curves.png")
     page = write_study(
         result, output / "report.html", "Four ways to train three networks"
@@ -157,5 +159,6 @@ def draw_curves(result: StudyResult, path: Path) -> None:
     seeds = result.frame["seed"].nunique()
     axes.set_title(f"Main network, mean and spread of {seeds} runs")
     axes.legend()
-    figure.savefig(path, dpi=150)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=150)
     plt.close(figure)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from coloss.report import prepare
 from coloss.report.prepare.curves import Members
 from coloss.report.style import HARM, NEUTRAL, SERIES, VERDICTS, colours, marks
+from coloss.writing import whole
 
 _LONGEST = 20
 _SIZE = (4.6, 3.1)
@@ -38,7 +39,8 @@ def save(figure: Figure, path: str | Path, dpi: int = 300) -> Path:
     # Letters stay letters in an SVG, and the same figure gives the same bytes.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "coloss"}):
         date = {"Date": None} if target.suffix == ".svg" else {}
-        figure.savefig(target, dpi=dpi, metadata=date)
+        with whole(target) as partial:
+            figure.savefig(partial, dpi=dpi, metadata=date)
     return target
 
 

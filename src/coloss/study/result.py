@@ -264,6 +264,25 @@ class StudyResult:
             )
         return said
 
+    @cached_property
+    def over_controls(self) -> pd.DataFrame:
+        """The gain of every arm over every control, pair by pair.
+
+        Columns: `arm`, `control`, `gain`, `low`, `high`, `p`, `verdict`; without the
+        controls themselves and the baseline. Empty where no arm is a control.
+        """
+        columns = ["gain", "low", "high", "p", "verdict"]
+        beside = {*self.controls, self.baseline}
+        arms = [arm for arm in self.objectives if arm not in beside]
+        rows = []
+        for control in self.controls if arms else ():
+            table = self.compare(control)
+            rows += [
+                {"arm": arm, "control": control, **table.loc[arm, columns]}
+                for arm in arms
+            ]
+        return pd.DataFrame(rows, columns=["arm", "control", *columns])
+
     def _over_controls(self, gained: Sequence[str]) -> str:
         """Return how the arms that gained stand against each control."""
         if not self.controls:
@@ -272,13 +291,14 @@ class StudyResult:
                 "a gain comes from the other networks is not shown."
             )
         said = ""
-        for control in self.controls if gained else ():
-            table = self.compare(control)
-            for arm in gained:
-                row = table.loc[arm]
+        for row in self.over_controls.to_dict("records"):
+            if row["arm"] in gained:
                 than = "gains over" if row["verdict"] == GAINED else "no gain over"
                 interval = f"{row['gain']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
-                said += f" {arm!r}: {than} the control {control!r}, {interval}."
+                said += (
+                    f" {row['arm']!r}: {than} the control {row['control']!r}, "
+                    f"{interval}."
+                )
         return said
 
 

@@ -14,6 +14,7 @@ from coloss.cli.commands.options import (
     refusing_to_overwrite,
 )
 from coloss.cli.errors import CliError
+from coloss.writing import write_text
 
 if TYPE_CHECKING:
     from coloss.cli.config import Config
@@ -91,7 +92,7 @@ def init(
             raise CliError(str(error)) from None
         # What is written is valid, whatever was asked for.
         settings = parse(text, str(config))
-        config.write_text(text, encoding="utf-8")
+        write_text(config, text)
         if members:
             _tell(settings, config.parent, out)
         out.say(f"{config} is written. Next: coloss train {config}")

@@ -57,11 +57,15 @@ def predict(
         refusing_to_overwrite(output, force)
         folder, settings = open_run(run)
         from coloss.cli.runs.predict import predict_files
+        from coloss.cli.spreadsheet import write_table
 
         frame = predict_files(folder, settings, files, member, fused)
-        if output.suffix == ".csv":
-            frame.to_csv(output, index=False)
-        else:
-            frame.to_parquet(output, index=False)
+        formulas = write_table(frame, output)
+        if formulas:
+            out.note(
+                f"{formulas} cells begin as formulas do (= + - @) and have an "
+                "apostrophe in front, so that no spreadsheet runs them. Parquet "
+                "(--output NAME.parquet) has them as they are."
+            )
         out.event("predictions", rows=len(frame), file=str(output))
         out.say(f"{counted(len(frame), 'prediction')}: {output}")

@@ -13,6 +13,7 @@ from coloss.cli.commands.options import (
     examples,
     refusing_to_overwrite,
 )
+from coloss.writing import write_text
 
 HELP = (
     "Write the JSON Schema of the configuration, with which editors complete and "
@@ -40,4 +41,4 @@ def schema(
             out.say(text)
             return
         refusing_to_overwrite(output, force)
-        output.write_text(text + "\n", encoding="utf-8")
+        write_text(output, text + "\n")

@@ -240,6 +240,8 @@ def write_result(run: RunFolder, result: Any) -> None:
             "metric": result.metric,
             "direction": result.direction,
             "baseline": result.baseline,
+            "controls": list(result.controls),
+            "over_controls": result.over_controls.to_dict("records"),
             "text": str(result),
         },
     )

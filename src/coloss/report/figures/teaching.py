@@ -11,6 +11,7 @@ from typing import Any
 from coloss.report import prepare
 from coloss.report.prepare.teaching import Diagram, Link, Node
 from coloss.report.style import HARM, colours
+from coloss.writing import write_text
 
 _WIDTH, _HEIGHT = 420.0, 330.0
 _RADIUS_X, _RADIUS_Y = 138.0, 100.0
@@ -28,7 +29,7 @@ class Drawing(str):
 
     def save(self, path: str | Path) -> None:
         """Write it as an SVG file."""
-        Path(path).write_text(self, encoding="utf-8")
+        write_text(path, self)
 
 
 def teaching(

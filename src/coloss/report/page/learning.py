@@ -26,6 +26,7 @@ from coloss.report.page.blocks import (
     wide_table,
 )
 from coloss.report.page.view import RunView
+from coloss.report.prepare.teaching import Diagram
 from coloss.report.style import NEUTRAL
 
 _MOST_BARS = 400
@@ -37,6 +38,8 @@ _NO_HISTORY = Absent(
 def objective(run: RunView) -> list[Block]:
     """Return the objective as a formula, and what it does to each network."""
     found = run.explanation
+    if found is None and (run.study or {}).get("objectives"):
+        return []  # A study has one an arm, and shows them with its answer.
     if found is None:
         return [Absent("No objective: `coloss train` writes it with its explanation.")]
     explained = found["explanation"]
@@ -89,13 +92,13 @@ def teaching(run: RunView) -> list[Block]:
             "Who teaches whom",
             draw(diagram, in_words(diagram)),
             Table("Links", columns, rows),
-            _width_note(run, measured=diagram.measured),
+            _width_note(run, diagram),
         )
     ]
 
 
-def _width_note(run: RunView, *, measured: bool) -> str:
-    if not measured:
+def _width_note(run: RunView, diagram: Diagram) -> str:
+    if not diagram.measured:
         return (
             "Widths say nothing: gradient flow was not measured. "
             "`flow_every` in [training] (or the callback GradientFlow) measures it."
@@ -105,10 +108,12 @@ def _width_note(run: RunView, *, measured: bool) -> str:
         said += f"mean over {run.flow['epoch'].nunique()} measured epochs. "
     else:
         said += "on one batch before the first step. "
-    return said + (
-        "Cosine: the least between such a gradient and that of the learner's own loss; "
-        "below 0 they pull against each other."
-    )
+    if any(finite(link.cosine) for link in diagram.links):
+        said += (
+            "Cosine: the least between such a gradient and that of the learner's own "
+            "loss; below 0 they pull against each other."
+        )
+    return said.strip()
 
 
 def curves(run: RunView) -> list[Block]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -44,6 +45,8 @@ def study_page(result: Any, title: str = "Study") -> Page:
         "baseline": result.baseline,
         "direction": result.direction,
         "objectives": result.objectives,
+        "controls": list(result.controls),
+        "over_controls": result.over_controls.to_dict("records"),
     }
     history = result.history if len(result.history) else None
     blocks = study_blocks(study, compared, history)
@@ -65,10 +68,11 @@ def study_tiles(
     if table.empty:
         return tiles
     best = table.iloc[-1 if study.get("direction") == "min" else 0]
-    interval = f"{_signed(best['low'])} to {_signed(best['high'])}"
+    told = _gains_of(compared)
+    interval = f"{told(best['low'])} to {told(best['high'])}"
     return [
         (str(best["verdict"]), f"{study['main']}, with \u2018{best['arm']}\u2019"),
-        (_signed(best["gain"]), f"gain in {study['metric']} [{interval}]"),
+        (told(best["gain"]), f"gain in {study['metric']} [{interval}]"),
         *tiles,
     ]
 
@@ -83,7 +87,7 @@ def study_blocks(
         compared: `StudyResult.compare()`, `arm` as a column.
         history: `StudyResult.history`; None: there is none.
     """
-    metric = study["metric"]
+    metric, told = study["metric"], _gains_of(compared)
     found: list[Block] = [Words("In words", _in_words(study, compared), "answer")]
     forest = prepare.forest(compared)
     if not forest.empty:
@@ -92,8 +96,7 @@ def study_blocks(
                 f"Gain over \u2018{study['baseline']}\u2019",
                 "Forest plot of gains with 95 % intervals: "
                 + "; ".join(
-                    f"{r.arm} {_signed(r.gain)}, {r.verdict}"
-                    for r in forest.itertuples()
+                    f"{r.arm} {told(r.gain)}, {r.verdict}" for r in forest.itertuples()
                 )
                 + ".",
                 to_json(figures.forest(compared, metric)),
@@ -104,6 +107,8 @@ def study_blocks(
         )
     found.append(_curves(study, compared, history))
     found.append(_arms(compared, study))
+    over = _over_controls(study, told)
+    found += [over] if over.rows else []
     objectives = study.get("objectives") or {}
     rows = [[str(arm), str(text)] for arm, text in objectives.items() if text]
     if rows:
@@ -112,16 +117,16 @@ def study_blocks(
 
 
 def _arms(compared: pd.DataFrame, study: Mapping[str, Any]) -> Table:
-    rows = []
+    rows, told = [], _gains_of(compared)
     for row in compared.to_dict("records"):
         interval = "\u2013"
         if pd.notna(row["gain"]):
-            interval = f"{_signed(row['low'])} to {_signed(row['high'])}"
+            interval = f"{told(row['low'])} to {told(row['high'])}"
         rows.append(
             [
                 str(row["arm"]),
                 number(row["mean"]),
-                _signed(row["gain"]),
+                told(row["gain"]),
                 interval,
                 number(row["p"], 2),
                 str(row["verdict"]),
@@ -152,7 +157,46 @@ def _in_words(study: Mapping[str, Any], compared: pd.DataFrame) -> list[str]:
         if arms:
             named = ", ".join(f"\u2018{arm}\u2019" for arm in arms)
             lines.append(f"{study['main']} {words} {named}.")
-    return lines or ["There is one arm: nothing to compare it with."]
+    if not lines:
+        return ["There is one arm: nothing to compare it with."]
+    return [*lines, *_control_words(study, _gains_of(compared))]
+
+
+def _control_words(
+    study: Mapping[str, Any], told: Callable[[float], str]
+) -> Iterator[str]:
+    """Yield whether the gains came from the other networks, as the terminal says it."""
+    controls = study.get("controls")
+    if controls is None:
+        return  # Written by an earlier version.
+    if not controls:
+        yield (
+            "No arm is a control (self-training, equal or random weights): that a gain "
+            "comes from the other networks is not shown."
+        )
+    for row in study.get("over_controls") or ():
+        than = "gains over" if row["verdict"] == "gained" else "no gain over"
+        arm, control = row["arm"], row["control"]
+        yield (
+            f"\u2018{arm}\u2019: {than} the control \u2018{control}\u2019, "
+            f"{told(row['gain'])} [{told(row['low'])} to {told(row['high'])}]."
+        )
+
+
+def _over_controls(study: Mapping[str, Any], told: Callable[[float], str]) -> Table:
+    rows = [
+        [
+            str(row["arm"]),
+            str(row["control"]),
+            told(row["gain"]),
+            f"{told(row['low'])} to {told(row['high'])}",
+            str(row["verdict"]),
+        ]
+        for row in study.get("over_controls") or ()
+    ]
+    columns = ["arm", "over the control", "gain", "95 % interval", "verdict"]
+    note = "What a control gains, too, did not come from the other networks."
+    return Table("Gain over the controls", columns, rows, note)
 
 
 def _curves(
@@ -186,7 +230,21 @@ def _runs(frame: pd.DataFrame) -> Table:
     return Table("Runs", [str(column) for column in shown.columns], rows, note)
 
 
-def _signed(value: float) -> str:
-    if pd.isna(value):
-        return "\u2013"
-    return ("+" if value >= 0 else "") + number(value, 3)
+def _gains_of(compared: pd.DataFrame) -> Callable[[float], str]:
+    """Return what writes a gain: with the decimals of four digits of the means.
+
+    A gain that is nothing beside them is 0, not a number with an exponent.
+    """
+    largest = float(compared["mean"].abs().max())
+    known = math.isfinite(largest) and largest > 0
+    decimals = max(0, 3 - math.floor(math.log10(largest))) if known else 4
+
+    def told(value: float) -> str:
+        if pd.isna(value):
+            return "\u2013"
+        # + 0.0: no sign before what is rounded to 0.
+        rounded = round(float(value), decimals) + 0.0
+        sign = "+" if rounded > 0 else ""
+        return f"{sign}{rounded:.{decimals}f}".replace("-", "\u2212")
+
+    return told
