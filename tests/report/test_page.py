@@ -80,8 +80,8 @@ def test_a_study_gives_its_verdicts(pages):
         in page
     )
     compared = example.study_result().compare().loc["taught"]
-    assert f"+{compared['gain']:.3g}" in page
-    assert f"+{compared['low']:.3g} to +{compared['high']:.3g}" in page
+    assert f"+{compared['gain']:.4f}" in page
+    assert f"+{compared['low']:.4f} to +{compared['high']:.4f}" in page
 
 
 def test_runs_are_compared(pages, runs, tmp_path):

@@ -73,7 +73,7 @@ def with_own_ids(config: Any, owner: str) -> Any:
 
     def own(value: Any) -> Any:
         if isinstance(value, list | tuple):
-            return [own(inner) for inner in value]
+            return type(value)(own(inner) for inner in value)
         if not isinstance(value, dict):
             return value
         found = {key: own(inner) for key, inner in value.items()}
