@@ -38,6 +38,7 @@ FLOORS_OF_JOINT: Floors = (
     ("fit", "compute_loss", "serialization"),
     ("epoch_callback",),
     ("steps", "explain", "saving", "export"),
+    ("protocols",),
     ("compiled", "step_context", "auxiliary"),
     ("optimizers", "balance"),
     ("values",),

@@ -14,6 +14,7 @@ import keras
 from keras import ops
 
 from coloss.joint.autodiff.replica_loss import replica_scaled
+from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.explain.on_batch import CLIPPED, report_ascent
 from coloss.joint.members import check_names
 from coloss.joint.outputs.forward import Forward
@@ -135,6 +136,7 @@ class Concatenated(keras.losses.Loss):
             _slices(y_true, self.widths, "y_true"),
             weights,
             self.coefficients,
+            AuxiliaryLayers(),
         )
         return replica_scaled(evaluate(self.objective.expression, batch).value())
 

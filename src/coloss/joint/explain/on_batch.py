@@ -6,33 +6,31 @@ import dataclasses
 import itertools
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from coloss.joint.checks.head_agreement import disagreements
 from coloss.joint.checks.label_counts import count_labels
+from coloss.joint.compiled import CompiledSettings
 from coloss.joint.explain.term_gradients import summand_gradients
 from coloss.joint.inputs.arrays import to_numpy
 from coloss.joint.inputs.per_member import spell_out
 from coloss.joint.members import is_frozen
 from coloss.joint.optimizers.zero_gradient import keeps_moving
 from coloss.joint.outputs.forward import run_members
+from coloss.joint.protocols import ExplainableModel
 from coloss.joint.supervision.member_loss import CLASSES, MARGIN, REGRESSION
 from coloss.objective import Objective, ObjectiveError, ObjectiveWarning
 from coloss.objective.explanation import Explanation
-
-if TYPE_CHECKING:
-    from coloss.joint.compiled import CompiledSettings
-    from coloss.joint.model import JointModel
 
 # Keras clips probabilities at 1e-7; a cross-entropy on them ends at -log(1e-7).
 CLIPPED = 16.118
 
 
 def explain_model(
-    model: JointModel, x: Any = None, y: Any = None, sample_weight: Any = None
+    model: ExplainableModel, x: Any = None, y: Any = None, sample_weight: Any = None
 ) -> Any:
     """Return the objective's explanation, with gradient flow where data is given.
 
@@ -63,7 +61,7 @@ def _noted(explanation: Explanation, notes: list[str]) -> Explanation:
     return dataclasses.replace(explanation, warnings=notes)
 
 
-def _row_counts(model: JointModel, x: Any, y: Any) -> dict[str, dict[str, int]]:
+def _row_counts(model: ExplainableModel, x: Any, y: Any) -> dict[str, dict[str, int]]:
     """Return how many rows and labels of one batch count, by member with a loss."""
     tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
     forward = run_members(model.members, tensors, False, {})
@@ -148,7 +146,7 @@ def _listed(names: list[str]) -> str:
 
 
 def gradient_flow(
-    model: JointModel, x: Any, y: Any, sample_weight: Any = None
+    model: ExplainableModel, x: Any, y: Any, sample_weight: Any = None
 ) -> tuple[dict[str, dict[str, float]], list[tuple[str, str, str, float]]]:
     """Measure how strongly each summand pulls at each member, and where they disagree.
 
@@ -165,7 +163,7 @@ def gradient_flow(
         The norm of each summand's gradient by summand and member, and the cosine
         for each two summands that reach the same member.
     """
-    y, sample_weight = spell_out(tuple(model), y, sample_weight)
+    y, sample_weight = spell_out(tuple(model.members), y, sample_weight)
     variables = list(model.trainable_variables)
     tensors = [
         None

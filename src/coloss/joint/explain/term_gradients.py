@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from coloss.joint.autodiff import ValuesAndGradients
 from coloss.joint.outputs.forward import run_members
+from coloss.joint.protocols import ExplainableModel
 from coloss.objective.expression import Expression
 from coloss.objective.rows import evaluate
-
-if TYPE_CHECKING:
-    from coloss.joint.model import JointModel
 
 Gradients = list[list[np.ndarray]]
 
@@ -32,7 +30,7 @@ class Flow:
 
     def __init__(
         self,
-        model: JointModel,
+        model: ExplainableModel,
         expressions: Sequence[Expression],
         variables: Sequence[Any],
     ) -> None:
@@ -72,7 +70,7 @@ class Flow:
 
 
 def summand_gradients(
-    model: JointModel, variables: list[Any], x: Any, y: Any, sample_weight: Any
+    model: ExplainableModel, variables: list[Any], x: Any, y: Any, sample_weight: Any
 ) -> Gradients:
     """Return the gradient of each summand at each variable; see `Flow`."""
     summands = [summand for summand, _ in model.compiled_settings.summands]

@@ -9,7 +9,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.members import FUSED
 from coloss.joint.outputs.forward import Forward
 from coloss.joint.outputs.logits import classes_last
@@ -18,6 +17,7 @@ from coloss.joint.supervision.labels import Labels, read_labels
 from coloss.joint.supervision.member_loss import BINARY, CLASSES, DENSE, MemberLoss
 from coloss.joint.supervision.positions import Positions, find_positions
 from coloss.joint.supervision.row_losses import row_losses
+from coloss.joint.values.protocols import TermLayers
 from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective.expression import Call
 from coloss.objective.rows import Atom, Form
@@ -37,7 +37,7 @@ class BatchValues:
         weights: sample weights by member: (batch,), or of any shape that broadcasts
             to the member's loss values (batch, ...).
         coefficients: variables by name.
-        auxiliary: layers beside the members that transfer terms need.
+        layers: those beside the members that transfer terms need.
         labelled: members known to have a label on every row; not looked at.
         class_weights: weights of the classes, by member.
 
@@ -54,14 +54,14 @@ class BatchValues:
         labels: dict[str, Tensor],
         weights: dict[str, Tensor],
         coefficients: Mapping[str, keras.Variable],
-        auxiliary: AuxiliaryLayers | None = None,
+        layers: TermLayers | None = None,
         labelled: Collection[str] = (),
         class_weights: Mapping[str, ClassWeights] | None = None,
     ) -> None:
         """Store the parts; nothing is computed before it is asked for."""
         self.forward, self.members, self.losses = forward, members, losses
         self.weights, self.coefficients = weights, coefficients
-        self.auxiliary, self._labelled = auxiliary, labelled
+        self._layers, self._labelled = layers, labelled
         self.raw_labels, self._class_weights = labels, class_weights or {}
         self._labels: dict[str, Labels] = {}
         self._positions: dict[str, Positions] = {}
@@ -143,7 +143,9 @@ class BatchValues:
 
     def transfer(self, term: Call) -> Form:
         """Return a transfer term's value (`Values` protocol)."""
-        return TransferTerms(self, self.auxiliary or AuxiliaryLayers()).value(term)
+        if self._layers is None:
+            raise RuntimeError(f"`{term}`: a batch without layers has no terms.")
+        return TransferTerms(self, self._layers).value(term)
 
     def classes(self, name: str) -> Tensor | None:
         """Return a member's true classes (batch, ...), -1 where there is none.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from keras import ops
 
-from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.keras_internals import mask_of
 from coloss.joint.outputs.logits import Logits
 from coloss.joint.outputs.positions import Reading, read_masked
 from coloss.joint.values.projectors import Key
+from coloss.joint.values.protocols import SupervisedBatch, TermLayers
 from coloss.joint.values.term_schedule import OPTIONS
 from coloss.objective import reach
 from coloss.objective.expression import Call, Edge, Port
@@ -28,9 +28,6 @@ from coloss.transfer.terms import (
     UNLABELED,
 )
 
-if TYPE_CHECKING:
-    from coloss.joint.values.batch_values import BatchValues
-
 Tensor = Any
 
 # Options that are read here, not by the term's own function.
@@ -42,12 +39,12 @@ class TransferTerms:
 
     Args:
         batch: outputs, taps, labels and losses.
-        auxiliary: layers beside the members.
+        layers: projectors, schedule and accuracies beside the members.
     """
 
-    def __init__(self, batch: BatchValues, auxiliary: AuxiliaryLayers) -> None:
+    def __init__(self, batch: SupervisedBatch, layers: TermLayers) -> None:
         """Store the parts; nothing is computed before it is asked for."""
-        self.batch, self.auxiliary = batch, auxiliary
+        self.batch, self.layers = batch, layers
         self.responses = Logits(batch.forward.outputs, batch.losses, batch.members)
 
     def make_projectors(self) -> None:
@@ -59,12 +56,12 @@ class TransferTerms:
             pair = _aligned(term, *readings)
             return _static(pair.learner.shape), _static(pair.source.shape)
 
-        self.auxiliary.projectors.create(shapes_of)
+        self.layers.projectors.create(shapes_of)
 
     def observe(self, training: bool) -> None:
         """Count how often each member that a gate compares is right."""
         found = {}
-        for name in self.auxiliary.running_accuracy.names:
+        for name in self.layers.running_accuracy.names:
             counted = self.batch.counted_classes(name)
             if counted is None:
                 raise ValueError(
@@ -78,14 +75,14 @@ class TransferTerms:
                 ops.sum(ops.cast(ops.logical_and(hit, known), "float32")),
                 ops.sum(ops.cast(known, "float32")),
             )
-        self.auxiliary.running_accuracy.observe(found, training)
+        self.layers.running_accuracy.observe(found, training)
 
     def value(self, term: Call) -> Form:
         """Return a transfer term's value as a linear form.
 
         A term outside its window is not computed.
         """
-        factor = self.auxiliary.schedule.factor(term)
+        factor = self.layers.schedule.factor(term)
         if factor is None:
             return self._total(term)
         self._read_ahead(term)
@@ -139,14 +136,14 @@ class TransferTerms:
             arguments = [pair.learner, pair.source]
             if entry.projector != NONE:
                 key = term, learner, sources[0]
-                arguments = list(self.auxiliary.projectors[key](*arguments))
+                arguments = list(self.layers.projectors[key](*arguments))
         try:
             value = entry.function(*arguments, mask=mask, **options)
         except ValueError as error:
             raise ValueError(f"`{term}`: {error}") from error
         value = ops.cast(value, "float32")
         if term.option("gate") == "network":
-            accuracy = self.auxiliary.running_accuracy
+            accuracy = self.layers.running_accuracy
             value = value * accuracy.trust(learner.member, sources[0].member)
         return Atom(value, None if mask is None else ops.any(mask))
 
