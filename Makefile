@@ -41,8 +41,9 @@ lint: .venv/.test  ## Style
 types: .venv/.test  ## Types
 	$(BIN)/mypy
 
+# Without --quiet: what is not logged is not counted either, and nothing would fail.
 docs: .venv/.test  ## The documentation, in dist/docs; a broken link fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Most of the time on JAX goes into machine code that runs once: it need not be optimised.
 test-jax: .venv/.test  ## All tests, on JAX

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +47,18 @@ def test_every_public_method_is_documented(module):
             if key.startswith("_") or not inspect.isfunction(member):
                 continue
             assert inspect.getdoc(member), f"coloss.{module}.{name}.{key}"
+
+
+def test_make_docs_can_fail():
+    """mkdocs counts the warnings that it logs; `--quiet` logs none, and none fails."""
+    lines = (Path(__file__).parents[1] / "Makefile").read_text().splitlines()
+    (build,) = [line for line in lines if "mkdocs build" in line]
+    assert "--strict" in build and "quiet" not in build and "-q" not in build.split()
+
+
+def test_examples_are_read_as_examples():
+    """`Example:` is a note to mkdocstrings: its brackets were taken for links."""
+    source = Path(__file__).parents[1] / "src"
+    for path in source.rglob("*.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert "Example:" not in [line.strip() for line in lines], path

@@ -59,7 +59,7 @@ def concatenated(
         ObjectiveError: if the objective names what does not exist.
         ValueError: if the objective taps layers, which a loss cannot see.
 
-    Example:
+    Examples:
         >>> import coloss
         >>> loss = coloss.losses.concatenated(["a", "b"], 3, "a + w*b", {"w": 0.5})
         >>> [metric.name for metric in loss.metrics()]

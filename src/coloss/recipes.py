@@ -43,7 +43,7 @@ def learn_from(
     Reference:
         Hinton et al. 2015, arXiv:1503.02531.
 
-    Example:
+    Examples:
         >>> import coloss
         >>> print(coloss.recipes.learn_from("fou", ["kar"]))
         fou + kar + distill(kar >> fou, temperature=4, gate="network")
@@ -79,7 +79,7 @@ def self_training(members: Sequence[str], *, threshold: float = 0.95) -> Objecti
     Reference:
         Lee 2013; Sohn et al. 2020, arXiv:2001.07685.
 
-    Example:
+    Examples:
         >>> import coloss
         >>> print(coloss.recipes.self_training(["fou"]))
         fou + pseudo_label(fou, threshold=0.95)

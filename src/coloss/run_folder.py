@@ -74,7 +74,7 @@ class RunFolder:
     Attributes:
         path: the folder.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> run = RunFolder(Path(tempfile.mkdtemp()) / "run")
         >>> run.write_json("data.json", {"rows": {"train": 80}})

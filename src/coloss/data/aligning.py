@@ -43,7 +43,7 @@ def align(
         ValueError: for an id that occurs twice, or in no table, or ids and rows of
             different numbers.
 
-    Example:
+    Examples:
         >>> import numpy as np, coloss
         >>> found = coloss.data.align(
         ...     {"a": (["u", "v"], np.ones((2, 1))), "b": (["v"], np.ones((1, 1)))},

@@ -50,7 +50,7 @@ def load_digits_views(
     Raises:
         ValueError: for an unknown or repeated view, or `n_labeled` out of range.
 
-    Example:
+    Examples:
         >>> import coloss
         >>> split = coloss.data.load_digits_views(n_labeled=100)
         >>> x, y = split.train

@@ -127,7 +127,7 @@ def folds(
     Reference:
         scikit-learn's `KFold`, `GroupKFold`, `StratifiedKFold`, `StratifiedGroupKFold`.
 
-    Example:
+    Examples:
         >>> import numpy as np, coloss
         >>> x, y = np.arange(12.0)[:, None], np.arange(12) % 2
         >>> speakers = np.repeat(["a", "b", "c", "d"], 3)

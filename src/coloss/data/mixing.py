@@ -51,7 +51,7 @@ def mix(
         ValueError: for numbers out of range, arrays of different lengths, inputs or
             labels that cannot say "missing", or no array to take `steps` from.
 
-    Example:
+    Examples:
         >>> import numpy as np, coloss
         >>> x, y = {"a": np.zeros((4, 2))}, np.zeros(4, int)
         >>> more = {"a": np.ones((12, 2)), "b": np.ones((12, 3))}

@@ -50,7 +50,7 @@ def assign_parts(
     Raises:
         ValueError: if a part would have no labelled row though its share is not 0.
 
-    Example:
+    Examples:
         >>> parts = assign_parts(["a", "b"] * 10, (0.2, 0.2))
         >>> [int((parts == part).sum()) for part in PARTS]
         [12, 4, 4]

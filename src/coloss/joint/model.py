@@ -53,7 +53,7 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
         TypeError: if a member is no `keras.Model`.
         ValueError: for a name that cannot stand in an objective.
 
-    Example:
+    Examples:
         >>> import keras, coloss
         >>> def network(width):
         ...     return keras.Sequential(

@@ -337,7 +337,7 @@ def loss(member: str) -> Name:
     Args:
         member: the member's name, an identifier.
 
-    Example:
+    Examples:
         >>> import coloss
         >>> str(2 * coloss.loss("acoustic") - coloss.loss("visual"))
         '2*acoustic - visual'
@@ -351,7 +351,7 @@ def coefficient(name: str) -> Name:
     Args:
         name: the coefficient's name, an identifier.
 
-    Example:
+    Examples:
         >>> import coloss
         >>> str(coloss.coefficient("w1") * coloss.loss("acoustic"))
         'w1*acoustic'

@@ -32,7 +32,7 @@ class Objective:
         ObjectiveError: if the text is not in the language.
         TypeError: if `source` is none of these.
 
-    Example:
+    Examples:
         >>> import coloss
         >>> objective = coloss.Objective("w1*acoustic + w2*(acoustic - visual)")
         >>> [str(summand) for summand in objective.summands]
@@ -131,7 +131,7 @@ class Objective:
         Raises:
             ObjectiveError: if a name in the objective is unknown.
 
-        Example:
+        Examples:
             >>> import coloss
             >>> found = coloss.Objective("a + w*(a - b)").explain(members=["a", "b"])
             >>> found.coefficients

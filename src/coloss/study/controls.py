@@ -61,7 +61,7 @@ class RandomWeight:
 def alone(main: str) -> dict[str, Any]:
     """Return the arm in which the main network has its own loss only.
 
-    Example:
+    Examples:
         >>> alone("acoustic")
         {'objective': 'acoustic'}
     """
@@ -71,7 +71,7 @@ def alone(main: str) -> dict[str, Any]:
 def self_training(main: str) -> dict[str, Any]:
     """Return the arm in which the main network learns from itself.
 
-    Example:
+    Examples:
         >>> self_training("acoustic")["objective"]
         'acoustic + pseudo_label(acoustic, threshold=0.95)'
     """
@@ -87,7 +87,7 @@ def equal_weights(objective: Any, coefficients: Iterable[str] = ()) -> dict[str,
         objective: whose summands.
         coefficients: the names in it that are coefficients.
 
-    Example:
+    Examples:
         >>> equal_weights("a + w*b - 0.5*distill(b >> a)", ["w"])["objective"]
         'a + b - distill(b >> a)'
     """
@@ -112,7 +112,7 @@ def random_weights(
     Reference:
         Lin et al. 2022, arXiv:2111.10603.
 
-    Example:
+    Examples:
         >>> random_weights("a + w*b", ["w"])["objective"]
         'random_1*a + random_2*b'
     """

@@ -60,7 +60,7 @@ class Study:
     Raises:
         TypeError, ValueError: for any argument that cannot be used.
 
-    Example:
+    Examples:
         >>> import coloss, keras
         >>> def build():
         ...     def network(width):
@@ -304,8 +304,10 @@ class Study:
         Raises:
             ValueError: if the study has no such run.
 
-        Example:
+        Examples:
+            ```python
             study.retrain(result.best("taught"))["acoustic"].save("acoustic.keras")
+            ```
         """
         if run not in self.runs:
             raise ValueError(

@@ -32,7 +32,7 @@ def rungs(
     Reference:
         Jamieson and Talwalkar 2016, arXiv:1502.07943.
 
-    Example:
+    Examples:
         >>> rungs(9, 60)
         [(9, 7), (3, 20), (1, 60)]
     """

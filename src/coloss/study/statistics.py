@@ -67,7 +67,7 @@ def paired_gain(
     Reference:
         Student 1908, Biometrika 6(1); Dunn 1961, JASA 56(293).
 
-    Example:
+    Examples:
         >>> paired_gain([3.0, 4.0, 5.0], [1.0, 2.0, 3.0]).mean
         2.0
     """

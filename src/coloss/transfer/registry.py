@@ -88,7 +88,7 @@ def register(
             option whose default is no number, bool or text, or an unknown level,
             scope or projector.
 
-    Example:
+    Examples:
         >>> import coloss
         >>> from keras import ops
         >>> @coloss.transfer.register(name="doc_l1", level="outputs", per_row=True)

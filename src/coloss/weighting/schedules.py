@@ -58,7 +58,7 @@ class Ramp(_Moving):
         TypeError: if a value is of another kind.
         ValueError: if a value is not finite or out of range.
 
-    Example:
+    Examples:
         >>> ramp = Ramp(0, 1, epochs=10)
         >>> ramp(0), ramp(5), ramp(10), ramp(99)
         (0.0, 0.5, 1.0, 1.0)
@@ -89,7 +89,7 @@ class Cosine(_Moving):
         TypeError: if a value is of another kind.
         ValueError: if a value is not finite or out of range.
 
-    Example:
+    Examples:
         >>> Cosine(1, 0, epochs=10)(10)
         0.0
     """
@@ -114,7 +114,7 @@ class Steps(Configured):
         TypeError: if a value is of another kind.
         ValueError: if epochs do not rise, or the numbers of both do not fit.
 
-    Example:
+    Examples:
         >>> steps = Steps({0: 1.0, 20: 0.1})
         >>> steps(19), steps(20)
         (1.0, 0.1)

@@ -31,7 +31,7 @@ def lines_of(text: str) -> dict[Path, int]:
     Args:
         text: valid TOML.
 
-    Example:
+    Examples:
         >>> lines_of('[data]\nid = "row"\n')[("data", "id")]
         2
     """

@@ -37,7 +37,7 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         TypeError: if an inner optimizer is not a Keras optimizer.
         ValueError: if there is none, or one that cannot be a part.
 
-    Example:
+    Examples:
         >>> optimizer = JointOptimizer({"a": keras.optimizers.SGD(0.5), "*": keras.optimizers.Adam()})
         >>> float(optimizer["a"].learning_rate)
         0.5

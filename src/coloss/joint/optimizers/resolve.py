@@ -59,7 +59,7 @@ def resolve(
         TypeError: if a value is not an optimizer.
         ValueError: if a name fits no member, or a member has no optimizer.
 
-    Example:
+    Examples:
         >>> resolve({"main": keras.optimizers.Adam(1e-4), "*": "sgd"}, members)
     """
     if isinstance(optimizer, Mapping) and not _is_config(optimizer):
