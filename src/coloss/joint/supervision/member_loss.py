@@ -193,6 +193,8 @@ def _of_instance(name: str, loss: losses.Loss) -> MemberLoss:
     axis = -1 if axis is None else int(axis)
     ignored = _option_of(loss, "ignore_class") if kind == SPARSE else None
     rows = _as_keras_calls(loss, kind)
+    if kind == SPARSE and axis != -1:
+        rows = _classes_last(loss, axis)
     return MemberLoss(name, rows, kind, from_logits, axis, ignored)
 
 
@@ -208,6 +210,17 @@ def _as_keras_calls(loss: losses.Loss, kind: str) -> Callable[..., Tensor]:
         return call(ops.cast(labels, loss.dtype), ops.cast(outputs, loss.dtype))
 
     return rows
+
+
+def _classes_last(loss: losses.Loss, axis: int) -> Callable[..., Tensor]:
+    """Return a sparse loss whose classes are moved to the last axis.
+
+    With `axis=` Keras's own is refused on JAX, which compares the labels' shape with
+    the first axes of the outputs.
+    """
+    config = {key: value for key, value in loss.get_config().items() if key != "axis"}
+    call = _as_keras_calls(type(loss).from_config(config), SPARSE)
+    return lambda labels, outputs: call(labels, ops.moveaxis(outputs, axis, -1))
 
 
 def _option_of(loss: losses.Loss, key: str) -> Any:
