@@ -10,20 +10,25 @@ from jax import numpy as jnp
 
 from coloss.joint.balance.gradient_basis import GradientBasis
 from coloss.joint.steps.combined import balance_of, balanced, rates_of
-from coloss.joint.steps.watched_variables import watched
+from coloss.joint.steps.moved_variables import moved_by_forward
+from coloss.joint.steps.overflow import RANGE, RATE, SQUARES, clears, scales_loss, slots
+from coloss.joint.steps.step_report import FINE, GRADIENT, STATE, UPDATE, StepReport
 
 
 class Steps:
     """Mixin before `keras.Model`: a step that is not finite changes no weights.
 
-    From the first step whose loss or gradient is not finite until the metrics are
-    reset, all variables but the metrics stay as they were, and the logged loss is not
-    finite, which `NonFiniteGuard` turns into an error. The test is made on the device
-    and waits for no word from it.
+    From the first step whose loss, gradients, new weights or slots are not finite until
+    the metrics are reset, all variables but the metrics stay as they were, and the
+    logged loss is not finite, which `NonFiniteGuard` turns into an error. The test is
+    made on the device and waits for no word from it.
     """
 
     guarded = True
-    """False: Keras's own step, without the guard."""
+    """False: Keras's own step, without the guard; for measuring what that costs."""
+
+    step_report: StepReport | None = None
+    """Where a step says what was not finite."""
 
     def train_step(self: Any, state: Any, data: Any) -> Any:
         """Run one step.
@@ -105,25 +110,30 @@ class Steps:
         self: Any, state: Any, data: Any, grads: Any, aux: Any, rates: Any = None
     ) -> Any:
         """Update variables and metrics, where the step was good."""
-        (trainable, other, slots, _), (x, y, sample_weight) = state, data
+        (trainable, other, optimizer, _), (x, y, sample_weight) = state, data
         loss, y_pred, new_other, metrics = aux
-        loss = jnp.where(self._gradients_finite(grads), loss, jnp.nan)
+        moves = list(rates_of(self, rates))
+        place = self._flaw((trainable, other, optimizer), grads, new_other, moves)
+        loss = jnp.where(place[0] == FINE, loss, jnp.nan)
         logs, metrics = self._update_metrics_variables(
             metrics, loss, x, y, y_pred, sample_weight
         )
+        metrics = self._reported(metrics, place)
         # The mean over the epoch is finite as long as every step was.
         good = jnp.isfinite(logs.get("loss", loss))
-        started = trainable
-        trainable, slots = self._update(good, grads, trainable, slots)
-        for place, rate in rates_of(self, rates):
-            # Of a bad step the rates may be anything.
-            rate = jnp.where(good, rate, 1.0).astype(trainable[place].dtype)
-            moved = trainable[place] - started[place]
-            trainable[place] = started[place] + rate * moved
+        trainable, optimizer = self._update(good, grads, trainable, optimizer, moves)
         other = [
             jnp.where(good, new, old) for new, old in zip(new_other, other, strict=True)
         ]
-        return logs, (trainable, other, slots, metrics)
+        return logs, (trainable, other, optimizer, metrics)
+
+    def _reported(self: Any, metrics: list[Any], place: Any) -> list[Any]:
+        if self.step_report is None:
+            return metrics
+        pairs = list(zip(self.metrics_variables, metrics, strict=True))
+        with keras.StatelessScope(state_mapping=pairs) as scope:
+            self.step_report.note_place(place)
+        return [scope.get_current_value(variable) for variable, _ in pairs]
 
     def _purge_model_variables(self: Any, **which: bool) -> None:
         """Keep the values where Keras drops them for the time of a step.
@@ -133,30 +143,117 @@ class Steps:
         given the buffers all the same.
         """
 
-    def _update(
-        self: Any, good: Any, grads: Any, trainable: list[Any], slots: list[Any]
-    ) -> tuple[list[Any], list[Any]]:
-        """Apply the gradients where the step was good."""
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            # It branches inside its own update, which no outer scope may look into.
-            return jax.lax.cond(
-                good,
-                lambda: _lists(self.optimizer.stateless_apply(slots, grads, trainable)),
-                lambda: (list(trainable), list(slots)),
-            )
-        variables, others = self.trainable_variables, self.optimizer.variables
-        before = [*zip(variables, trainable, strict=True)]
-        before += zip(others, slots, strict=True)
-        with _Kept(before, good) as scope:
-            self.optimizer.apply(list(grads), variables)
-        after = [scope.get_current_value(variable) for variable, _ in before]
-        return after[: len(variables)], after[len(variables) :]
+    def _flaw(self: Any, state: Any, grads: Any, new_other: Any, moves: Any) -> Any:
+        """Return what would not be finite after this step, and the variable's position.
 
-    def _gradients_finite(self: Any, grads: Any) -> Any:
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            return True  # It skips such steps itself, and lowers the scale.
-        chosen = [grads[i] for i in watched(self, self.trainable_variables)]
-        return finite(chosen)
+        A step that is cleared by the size of its gradients is not looked at further.
+
+        Args:
+            state: trainable, other and optimizer variables before the step.
+            grads: of the trainable variables.
+            new_other: the other variables after the forward pass.
+            moves: position and factor of each update that is scaled.
+
+        Returns:
+            (2,) float32: one of the kinds of `step_report`, and a position.
+        """
+        trainable, other, optimizer = state
+        pairs = list(zip(self.optimizer.variables, optimizer, strict=True))
+        with keras.StatelessScope(state_mapping=pairs):
+            cleared = clears(self.optimizer, self.trainable_variables)
+        moved = self._flaw_of_forward(other, new_other)
+        if cleared is not False:
+            cleared &= sum_of_squares(grads) <= SQUARES
+            for _, rate in moves:
+                cleared &= jnp.abs(rate) <= RATE
+
+        def look(before: Any) -> Any:
+            del before
+            place = self._flaw_of_update(grads, trainable, optimizer, moves)
+            return jnp.zeros((), bool), place
+
+        if cleared is False:
+            place = look(None)[1]
+        else:
+            # A loop, not a branch: over a population of runs a branch would be taken
+            # by all of them at every step; the loop, only where one of them needs it.
+            start = (jnp.logical_not(cleared), jnp.zeros((2,), "float32"))
+            place = jax.lax.while_loop(lambda carry: carry[0], look, start)[1]
+        return place if moved is None else jnp.where(moved[0] > 0, moved, place)
+
+    def _flaw_of_forward(self: Any, other: Any, new_other: Any) -> Any:
+        """Return where a layer turned a finite state into one that is not."""
+        moved = {id(variable) for variable in moved_by_forward(self)}
+        spoilt = [
+            jnp.any(jnp.isfinite(old) & ~jnp.isfinite(new))
+            if id(variable) in moved and jnp.issubdtype(new.dtype, jnp.inexact)
+            else None
+            for variable, old, new in zip(
+                self.non_trainable_variables, other, new_other, strict=True
+            )
+        ]
+        places = [i for i, flag in enumerate(spoilt) if flag is not None]
+        if not places:
+            return None
+        return _first(STATE, [spoilt[i] for i in places], places)
+
+    def _flaw_of_update(
+        self: Any, grads: Any, trainable: Any, optimizer: Any, moves: Any
+    ) -> Any:
+        """Take the step on the side, and return where it is not finite."""
+        ours = {id(variable) for variable in slots(self.optimizer)}
+        new, new_slots = self._update(None, grads, trainable, optimizer, moves)
+        flags = [~_within(array, RANGE) for array in new]
+        lost = [
+            ~_within(array, RANGE)
+            for variable, array in zip(self.optimizer.variables, new_slots, strict=True)
+            if id(variable) in ours
+        ]
+        if lost:  # Which slot is of no interest to anyone.
+            flags.append(jnp.any(jnp.stack(lost)))
+        place = _first(UPDATE, flags, range(len(flags)))
+        if scales_loss(self.optimizer):
+            return place  # It skips bad gradients itself, and lowers the scale.
+        flags = [~_within(grad, jnp.inf) for grad in grads]
+        bad = _first(GRADIENT, flags, range(len(flags)))
+        return jnp.where(bad[0] > 0, bad, place)
+
+    def _update(
+        self: Any, good: Any, grads: Any, trainable: Any, optimizer: Any, moves: Any
+    ) -> tuple[list[Any], list[Any]]:
+        """Apply the gradients where the step was good; None: whatever it is."""
+        if not grads:
+            return list(trainable), list(optimizer)
+        started = trainable
+        if scales_loss(self.optimizer):
+            # It branches inside its own update, which no outer scope may look into.
+            def apply() -> tuple[list[Any], list[Any]]:
+                found = self.optimizer.stateless_apply(optimizer, grads, trainable)
+                return list(found[0]), list(found[1])
+
+            found = (
+                apply()
+                if good is None
+                else jax.lax.cond(
+                    good, apply, lambda: (list(trainable), list(optimizer))
+                )
+            )
+            trainable, optimizer = found
+        else:
+            variables, others = self.trainable_variables, self.optimizer.variables
+            before = [*zip(variables, trainable, strict=True)]
+            before += zip(others, optimizer, strict=True)
+            with _Kept(before, good) as scope:
+                self.optimizer.apply(list(grads), variables)
+            after = [scope.get_current_value(variable) for variable, _ in before]
+            trainable, optimizer = after[: len(variables)], after[len(variables) :]
+        for place, rate in moves:
+            # Of a bad step the rates may be anything.
+            if good is not None:
+                rate = jnp.where(good, rate, 1.0)
+            moved = trainable[place] - started[place]
+            trainable[place] = started[place] + rate.astype(moved.dtype) * moved
+        return trainable, optimizer
 
 
 class _Kept(keras.StatelessScope):
@@ -174,20 +271,35 @@ class _Kept(keras.StatelessScope):
     def add_update(self, update: tuple[Any, Any]) -> None:
         variable, value = update
         old = self.get_current_value(variable)
-        if old is not None:
+        if old is not None and self._good is not None:
             value = jnp.where(self._good, value, old)
         super().add_update((variable, value))
 
 
-def _lists(updated: Any) -> tuple[list[Any], list[Any]]:
-    trainable, slots = updated
-    return list(trainable), list(slots)
+def sum_of_squares(arrays: list[Any]) -> Any:
+    """Return the sum of squares of all arrays; not finite where a number is not.
+
+    It also overflows for some finite arrays. A vector product reads an array at the
+    speed of the memory; XLA's other reductions take two to six times as long on a CPU.
+    """
+    total = jnp.zeros((), "float32")
+    for array in arrays:
+        flat = jnp.ravel(array).astype("float32")
+        total = total + jnp.vdot(flat, flat)
+    return total
 
 
-def finite(leaves: list[Any]) -> Any:
-    """Return whether every number of every array is finite."""
-    floats = [x for x in leaves if jnp.issubdtype(x.dtype, jnp.inexact)]
-    if not floats:
-        return True
-    # One array, one reduction: many small ones cost more than they read.
-    return jnp.all(jnp.isfinite(jnp.concatenate([jnp.ravel(x) for x in floats])))
+def _within(array: Any, size: float) -> Any:
+    """Return whether all numbers are finite, and none is larger than a size."""
+    size = min(size, float(jnp.finfo(array.dtype).max))
+    return jnp.all(jnp.abs(array) <= size)
+
+
+def _first(kind: int, flags: list[Any], places: Any) -> Any:
+    """Return (2,): the kind and the place of the first flag that is set, or zeros."""
+    if not flags:
+        return jnp.zeros((2,), "float32")
+    stacked = jnp.stack(flags)
+    place = jnp.asarray(list(places), "float32")[jnp.argmax(stacked)]
+    found = jnp.stack([jnp.float32(kind), place])
+    return jnp.where(jnp.any(stacked), found, jnp.zeros((2,), "float32"))

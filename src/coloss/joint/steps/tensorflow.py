@@ -8,23 +8,29 @@ import keras
 import tensorflow as tf
 
 from coloss.joint.autodiff.replica_loss import refuse_replicas
+from coloss.joint.autodiff.tensorflow import replicas
 from coloss.joint.steps.combined import balance_of, balanced, rates_of
-from coloss.joint.steps.watched_variables import moved_by_forward, watched
+from coloss.joint.steps.moved_variables import moved_by_forward
+from coloss.joint.steps.overflow import RANGE, RATE, SQUARES, clears, scales_loss, slots
+from coloss.joint.steps.step_report import GRADIENT, STATE, UPDATE, StepReport
 
 
 class Steps:
     """Mixin before `keras.Model`: a step that is not finite changes no weights.
 
-    From the first step whose loss or gradient is not finite until the metrics are
-    reset, all weights and slots stay as they were, and the logged loss is not finite,
-    which `NonFiniteGuard` turns into an error. Under a `tf.distribute` strategy
-    TensorFlow allows no update inside a branch: there the step is Keras's own, and
-    only the error remains. A variable that the loss does not reach gets the gradient
-    0, as on JAX.
+    From the first step whose loss, gradients, new weights or slots are not finite until
+    the metrics are reset, all weights and slots stay as they were, and the logged loss
+    is not finite, which `NonFiniteGuard` turns into an error. Under a `tf.distribute`
+    strategy, too: there TensorFlow allows no update inside a branch, so that every step
+    keeps a copy of weights and slots, and puts it back where the step was not good. A
+    variable that the loss does not reach gets the gradient 0, as on JAX.
     """
 
     guarded = True
-    """False: Keras's own step, without the guard."""
+    """False: Keras's own step, without the guard; for measuring what that costs."""
+
+    step_report: StepReport | None = None
+    """Where a step says what was not finite."""
 
     def train_step(self: Any, data: Any) -> Any:
         """Run one step.
@@ -37,7 +43,7 @@ class Steps:
         """
         balance = balance_of(self)
         refuse_replicas(self)
-        if balance is None and (not self.guarded or tf.distribute.has_strategy()):
+        if balance is None and not self.guarded:
             return super().train_step(data)  # type: ignore[misc]
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         moved = [(v, tf.identity(v.value)) for v in moved_by_forward(self)]
@@ -58,40 +64,203 @@ class Steps:
             pull = _pull(tape, values, targets)
             gradients = balanced(balance, self, pull, basis, variables)
             rates = balance.rates()
-        loss = tf.where(
-            self._gradients_finite(gradients, variables), loss, float("nan")
-        )
+        step = _Step(self, loss, gradients, variables, moved, rates)
+        place = step.take(self._loss_tracker.total.value)
+        loss = tf.where(place[0] > 0, float("nan"), loss * replicas())
         self._loss_tracker.update_state(loss, sample_weight=_rows(x))
-
-        def restore() -> None:
-            for variable, before in moved:
-                variable.assign(before)
-
-        # The mean over the epoch is finite as long as every step was.
-        tf.cond(
-            tf.math.is_finite(self._loss_tracker.result()),
-            lambda: self._update(gradients, variables, rates),
-            restore,
-        )
+        if self.step_report is not None:
+            self.step_report.note_place(place)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
-    def _update(self: Any, gradients: list[Any], variables: Any, rates: Any) -> None:
+
+class _Step:
+    """An update that can be looked at before it is made, and taken back.
+
+    Args:
+        model: whose variables are moved.
+        loss: of this step.
+        gradients: of the trained variables.
+        variables: these.
+        moved: what the forward pass may have assigned, with its value before.
+        rates: factors of the networks' updates; None: 1.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        loss: Any,
+        gradients: list[Any],
+        variables: list[Any],
+        moved: list[tuple[Any, Any]],
+        rates: Any,
+    ) -> None:
+        self._model, self._moved = model, moved
+        self._loss, self._gradients, self._variables = loss, gradients, variables
+        self._factors = list(rates_of(model, rates))
+        if variables:
+            model.optimizer.build(variables)
+
+    def take(self, total: Any) -> Any:
+        """Update the variables where the step is good.
+
+        Args:
+            total: of the logged losses; finite as long as every step was.
+
+        Returns:
+            (2,) float32: what was not finite, as in `step_report`, and where.
+        """
+        going = tf.math.is_finite(total + self._loss)
+        if tf.distribute.has_strategy():
+            return self._take_in_replicas(going)
+        cleared = self._cleared()
+        if cleared is False:
+            return self._take_with_care(going)
+        return tf.cond(
+            going & cleared, self._update, lambda: self._take_with_care(going)
+        )
+
+    def _take_with_care(self, going: Any) -> Any:
+        flaw = self._flaw()
+        return tf.cond(
+            going & (flaw[0] == 0),
+            self._update_or_restore,
+            lambda: self._restore_forward(flaw),
+        )
+
+    def _take_in_replicas(self, going: Any) -> Any:
+        flaw = self._flaw()
+        context = tf.distribute.get_replica_context()
+        bad = tf.cast(~going | (flaw[0] > 0), "float32")
+        bad = context.all_reduce(tf.distribute.ReduceOp.SUM, bad) > 0
+        found = self._update_or_restore(bad)
+        for variable, before in self._moved:
+            variable.assign(tf.where(bad | (found[0] > 0), before, variable.value))
+        # Where another replica saw it, this one knows no place.
+        place = tf.where(flaw[0] > 0, flaw, tf.constant([float(GRADIENT), -1.0]))
+        return tf.where(going & bad, place, tf.where(bad, flaw, found))
+
+    def _cleared(self) -> Any:
+        """Return whether the step needs no further look; a scalar bool, or False."""
+        if not self._variables:
+            return tf.constant(True)
+        cleared = clears(self._model.optimizer, self._variables)
+        if cleared is False:
+            return False
+        squares = [tf.reduce_sum(tf.square(_dense(g))) for g in self._gradients]
+        cleared &= tf.add_n([tf.cast(s, "float32") for s in squares]) <= SQUARES
+        for _, rate in self._factors:
+            cleared &= tf.abs(rate) <= RATE
+        return cleared & ~tf.reduce_any([False, *self._lost_in_forward()])
+
+    def _flaw(self) -> Any:
+        """Return what is not finite before the update, and its variable's position."""
+        others = [id(one) for one in self._model.non_trainable_variables]
+        places = [others.index(id(variable)) for variable, _ in self._floats()]
+        lost = _first(STATE, self._lost_in_forward(), places)
+        if scales_loss(self._model.optimizer):
+            return lost  # It skips bad gradients itself, and lowers the scale.
+        flags = [~tf.reduce_all(tf.math.is_finite(_dense(g))) for g in self._gradients]
+        bad = _first(GRADIENT, flags, range(len(flags)))
+        return tf.where(bad[0] > 0, bad, lost)
+
+    def _update(self) -> Any:
         """Apply the gradients, and scale what moved where a weighting says so."""
+        variables = self._variables
         targets = [v.value for v in variables]
         slowed = [
-            (place, rate, tf.identity(targets[place]))
-            for place, rate in rates_of(self, rates)
+            (place, rate, tf.identity(targets[place])) for place, rate in self._factors
         ]
         if variables:
-            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            pairs = zip(self._gradients, variables, strict=True)
+            self._model.optimizer.apply_gradients(pairs)
         for place, rate, before in slowed:
             moved = targets[place] - before
             variables[place].assign(before + tf.cast(rate, before.dtype) * moved)
+        return tf.zeros((2,))
 
-    def _gradients_finite(self: Any, gradients: list[Any], variables: Any) -> Any:
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            return True  # It skips such steps itself, and lowers the scale.
-        return finite([gradients[i] for i in watched(self, variables)])
+    def _update_or_restore(self, bad: Any = False) -> Any:
+        """Update, look at the result, and take it back where it is not finite.
+
+        Args:
+            bad: whether to take it back in any case.
+
+        Returns:
+            (2,): what was not finite after the update, and where.
+        """
+        if not self._variables:
+            return tf.zeros((2,))
+        optimizer = self._model.optimizer
+        touched = {id(v): v for v in [*self._variables, *optimizer.variables]}
+        before = [tf.identity(v.value) for v in touched.values()]
+        self._update()
+        flags = [~_within(v.value) for v in self._variables]
+        lost = [~_within(v.value) for v in slots(optimizer)]
+        flags += [tf.reduce_any(lost)] if lost else []
+        found = _first(UPDATE, flags, range(len(flags)))
+        keep = ~(bad | (found[0] > 0))
+        _keep([v.value for v in touched.values()], before, keep)
+        if not tf.distribute.has_strategy():
+            for variable, value in self._moved:
+                variable.assign(tf.where(keep, variable.value, value))
+        return found
+
+    def _restore_forward(self, flaw: Any) -> Any:
+        """Take back what layers assigned in the forward pass."""
+        for variable, before in self._moved:
+            variable.assign(before)
+        return flaw
+
+    def _floats(self) -> list[tuple[Any, Any]]:
+        return [pair for pair in self._moved if pair[1].dtype.is_floating]
+
+    def _lost_in_forward(self) -> list[Any]:
+        return [
+            tf.reduce_any(
+                tf.math.is_finite(before) & ~tf.math.is_finite(variable.value)
+            )
+            for variable, before in self._floats()
+        ]
+
+
+def _keep(variables: list[Any], before: list[Any], keep: Any) -> None:
+    """Put values back where they are not to be kept, on every replica."""
+
+    def put_back(variable: Any, value: Any, keep: Any) -> None:
+        variable.assign(tf.where(keep, variable, value))
+
+    def everywhere(strategy: Any, variables: Any, before: Any, keep: Any) -> None:
+        for variable, value in zip(variables, before, strict=True):
+            strategy.extended.update(
+                variable, put_back, args=(value, keep), group=False
+            )
+
+    if tf.distribute.has_strategy():
+        context = tf.distribute.get_replica_context()
+        context.merge_call(everywhere, args=(variables, before, keep))
+        return
+    for variable, value in zip(variables, before, strict=True):
+        put_back(variable, value, keep)
+
+
+def _dense(gradient: Any) -> Any:
+    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+
+
+def _within(value: Any) -> Any:
+    """Return whether all numbers are finite, and none is beyond the range."""
+    return tf.reduce_all(tf.abs(value) <= min(RANGE, value.dtype.max))
+
+
+def _first(kind: int, flags: list[Any], places: Any) -> Any:
+    """Return (2,): the kind and the place of the first flag that is set, or zeros."""
+    if not flags:
+        return tf.zeros((2,))
+    stacked = tf.stack(flags)
+    place = tf.gather(
+        tf.constant(list(places), "float32"), tf.argmax(tf.cast(stacked, "int32"))
+    )
+    found = tf.stack([tf.constant(float(kind)), place])
+    return tf.where(tf.reduce_any(stacked), found, tf.zeros((2,)))
 
 
 def _pull(tape: Any, values: list[Any], targets: list[Any]) -> Any:
@@ -106,14 +275,6 @@ def _pull(tape: Any, values: list[Any], targets: list[Any]) -> Any:
         return [tf.convert_to_tensor(gradient) for gradient in found]
 
     return pull
-
-
-def finite(gradients: list[Any]) -> Any:
-    """Return whether every number of every gradient is finite."""
-    if not gradients:
-        return tf.constant(True)
-    dense = [g.values if isinstance(g, tf.IndexedSlices) else g for g in gradients]
-    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in dense])
 
 
 def _rows(x: Any) -> Any:

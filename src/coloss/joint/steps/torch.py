@@ -9,20 +9,25 @@ import torch
 
 from coloss.joint.autodiff.torch import pull_back
 from coloss.joint.steps.combined import balance_of, balanced, rates_of
-from coloss.joint.steps.watched_variables import moved_by_forward, watched
+from coloss.joint.steps.moved_variables import moved_by_forward
+from coloss.joint.steps.overflow import RANGE, RATE, SQUARES, clears, scales_loss, slots
+from coloss.joint.steps.step_report import FINE, GRADIENT, STATE, UPDATE, StepReport
 
 
 class Steps:
     """Mixin before `keras.Model`: a step that is not finite changes no weights.
 
-    From the first step whose loss or gradient is not finite until the metrics are
-    reset, all weights and slots stay as they were, and the logged loss is not finite,
-    which `NonFiniteGuard` turns into an error. A variable that the loss does not reach
+    From the first step whose loss, gradients, new weights or slots are not finite until
+    the metrics are reset, all weights and slots stay as they were, and the logged loss
+    is not finite, which `NonFiniteGuard` turns into an error. A variable that the loss does not reach
     gets the gradient 0, as on JAX.
     """
 
     guarded = True
-    """False: Keras's own step, without the guard."""
+    """False: Keras's own step, without the guard; for measuring what that costs."""
+
+    step_report: StepReport | None = None
+    """Where a step says what was not finite."""
 
     def train_step(self: Any, data: Any) -> Any:
         """Run one step.
@@ -55,31 +60,133 @@ class Steps:
             pull = pull_back(values, [variable.value for variable in variables])
             gradients = balanced(balance, self, pull, basis, variables)
             rates = balance.rates()
+        step = _Step(self, loss.detach(), gradients, variables, moved, rates)
         with torch.no_grad():
-            seen = loss.detach()
-            if not self._gradients_finite(gradients, variables):
-                seen = seen * float("nan")
+            seen = self._take(step)
             self._loss_tracker.update_state(seen, sample_weight=_rows(x))
-            # The sum over the epoch is finite as long as every step was.
-            if bool(torch.isfinite(self._loss_tracker.total.value)):
-                slowed = [
-                    (place, rate, variables[place].value.detach().clone())
-                    for place, rate in rates_of(self, rates)
-                ]
-                if variables:
-                    self.optimizer.apply(gradients, variables)
-                for place, rate, before in slowed:
-                    moved = variables[place].value - before
-                    variables[place].assign(before + rate.to(before.dtype) * moved)
-            else:
-                for variable, before in moved:
-                    variable.assign(before)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
-    def _gradients_finite(self: Any, gradients: list[Any], variables: Any) -> bool:
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            return True  # It skips such steps itself, and lowers the scale.
-        return finite([gradients[i] for i in watched(self, variables)])
+    def _take(self: Any, step: _Step) -> Any:
+        """Update the variables where the step is good, and return the loss to log."""
+        # The sum over the epoch is finite as long as every step was.
+        going = torch.isfinite(self._loss_tracker.total.value + step.loss)
+        if bool(going & step.cleared()):  # One wait for the device.
+            step.update()
+            return step.loss
+        kind, place = step.update_or_restore() if bool(going) else step.flaw()
+        if not bool(going):
+            step.restore_forward()
+        if kind == FINE:
+            return step.loss
+        if self.step_report is not None:
+            self.step_report.note_place(torch.tensor([kind, place]).float())
+        return step.loss * float("nan")
+
+
+class _Step:
+    """An update that can be looked at before it is made, and taken back.
+
+    Args:
+        model: whose variables are moved.
+        loss: of this step.
+        gradients: of the trained variables.
+        variables: these.
+        moved: what the forward pass may have assigned, with its value before.
+        rates: factors of the networks' updates; None: 1.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        loss: Any,
+        gradients: list[Any],
+        variables: list[Any],
+        moved: list[tuple[Any, Any]],
+        rates: Any,
+    ) -> None:
+        self.loss, self._gradients, self._variables = loss, gradients, variables
+        self._model, self._moved = model, moved
+        self._factors = list(rates_of(model, rates))
+
+    def cleared(self) -> Any:
+        """Return whether the step needs no further look; a scalar bool."""
+        optimizer = self._model.optimizer
+        if not self._gradients:
+            return torch.isfinite(self.loss)
+        cleared = clears(optimizer, self._variables)
+        if cleared is False:
+            return False
+        norms = torch._foreach_norm(self._gradients)
+        # The norm of the norms: NaN and infinity pass through.
+        cleared = cleared & (torch.stack(norms).norm() <= SQUARES**0.5)
+        for _, rate in self._factors:
+            cleared = cleared & (rate.abs() <= RATE)
+        lost = self._lost_in_forward()
+        return cleared & ~torch.stack(lost).any() if lost else cleared
+
+    def flaw(self) -> tuple[int, int]:
+        """Return what is not finite before the update, and the variable's position."""
+        for (variable, _), lost in zip(self._floats(), self._lost_in_forward()):
+            if bool(lost):
+                others = [id(one) for one in self._model.non_trainable_variables]
+                return STATE, others.index(id(variable))
+        if not scales_loss(self._model.optimizer):  # It skips such steps itself.
+            for place, gradient in enumerate(self._gradients):
+                if not bool(torch.isfinite(gradient).all()):
+                    return GRADIENT, place
+        return FINE, 0
+
+    def update(self) -> None:
+        """Apply the gradients, and scale what moved where a weighting says so."""
+        if not self._variables:
+            return
+        slowed = [
+            (place, rate, self._variables[place].value.detach().clone())
+            for place, rate in self._factors
+        ]
+        self._model.optimizer.apply(self._gradients, self._variables)
+        for place, rate, before in slowed:
+            moved = self._variables[place].value - before
+            self._variables[place].assign(before + rate.to(before.dtype) * moved)
+
+    def update_or_restore(self) -> tuple[int, int]:
+        """Update unless something is not finite before or after; return the flaw."""
+        kind, place = self.flaw()
+        if kind == FINE and self._variables:
+            optimizer = self._model.optimizer
+            optimizer.build(self._variables)
+            touched = {id(v): v for v in [*self._variables, *optimizer.variables]}
+            before = [(v, v.value.detach().clone()) for v in touched.values()]
+            self.update()
+            checked = [*self._variables, *slots(optimizer)]
+            found = [i for i, v in enumerate(checked) if not _within(v.value)]
+            if found:
+                kind, place = UPDATE, min(found[0], len(self._variables))
+                for variable, value in before:
+                    variable.assign(value)
+        if kind != FINE:
+            self.restore_forward()
+        return kind, place
+
+    def restore_forward(self) -> None:
+        """Take back what layers assigned in the forward pass."""
+        for variable, before in self._moved:
+            variable.assign(before)
+
+    def _floats(self) -> list[tuple[Any, Any]]:
+        return [pair for pair in self._moved if pair[1].is_floating_point()]
+
+    def _lost_in_forward(self) -> list[Any]:
+        return [
+            (torch.isfinite(before) & ~torch.isfinite(variable.value)).any()
+            for variable, before in self._floats()
+        ]
+
+
+def _within(value: Any) -> bool:
+    """Return whether all numbers are finite, and none is beyond the range."""
+    size = min(RANGE, torch.finfo(value.dtype).max)
+    return bool((value.abs() <= size).all())
 
 
 def gradients_of(loss: Any, variables: list[Any]) -> list[Any]:
@@ -91,14 +198,6 @@ def gradients_of(loss: Any, variables: list[Any]) -> list[Any]:
         torch.zeros_like(variable.value) if grad is None else grad
         for grad, variable in zip(grads, variables, strict=True)
     ]
-
-
-def finite(gradients: list[Any]) -> bool:
-    """Return whether every number of every gradient is finite."""
-    if not gradients:
-        return True
-    # x * 0 is 0 for finite x, else NaN; one reduction each, one wait for all.
-    return bool(torch.isfinite(torch.stack([(g * 0).sum() for g in gradients])).all())
 
 
 def _rows(x: Any) -> int:
