@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 FINE, GRADIENT, UPDATE, STATE = range(4)
-"""What was not finite: nothing, a gradient, a weight or slot after it, a moved state."""
+"""What was not finite: nothing, a gradient, a weight or slot, a state of a layer."""
 
 
 class StepReport(keras.metrics.Metric):

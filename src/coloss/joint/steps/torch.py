@@ -19,8 +19,8 @@ class Steps:
 
     From the first step whose loss, gradients, new weights or slots are not finite until
     the metrics are reset, all weights and slots stay as they were, and the logged loss
-    is not finite, which `NonFiniteGuard` turns into an error. A variable that the loss does not reach
-    gets the gradient 0, as on JAX.
+    is not finite, which `NonFiniteGuard` turns into an error. A variable that the loss
+    does not reach gets the gradient 0, as on JAX.
     """
 
     guarded = True
@@ -126,7 +126,9 @@ class _Step:
 
     def flaw(self) -> tuple[int, int]:
         """Return what is not finite before the update, and the variable's position."""
-        for (variable, _), lost in zip(self._floats(), self._lost_in_forward()):
+        for (variable, _), lost in zip(
+            self._floats(), self._lost_in_forward(), strict=True
+        ):
             if bool(lost):
                 others = [id(one) for one in self._model.non_trainable_variables]
                 return STATE, others.index(id(variable))
