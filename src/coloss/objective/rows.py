@@ -10,9 +10,9 @@ are replaced by 1 *before* the arithmetic, so that no NaN reaches a gradient.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from keras import ops
@@ -30,6 +30,8 @@ from coloss.objective.reach import literal
 from coloss.objective.words import DETACH, TRANSFER, Pointwise
 from coloss.typing import Tensor
 
+Sum = Callable[[Tensor], Tensor]
+
 
 @dataclass(frozen=True, eq=False)
 class Atom:
@@ -39,23 +41,33 @@ class Atom:
         values: (batch,), or () for a value of the whole batch.
         mask: bool like `values`; None: known everywhere.
         weight: (batch,) sample weight of each row; None: 1.
+        across: sums a scalar over all parts of the batch, where this is one of several
+            that are computed side by side; None: this is the whole batch.
     """
 
     values: Tensor
     mask: Tensor | None = None
     weight: Tensor | None = None
+    across: Sum | None = None
 
     @property
     def is_scalar(self) -> bool:
         """Whether this is one value for the batch."""
         return len(self.values.shape) == 0
 
-    @cached_property
+    @property
     def mean(self) -> Tensor:
         """The weighted sum over the known rows divided by their number.
 
         0, without a gradient, where no row is known.
         """
+        # Not a cached_property: until Python 3.12 that holds one lock for all atoms,
+        # and replicas, a thread each, wait for each other inside of `across`.
+        if "_mean" not in self.__dict__:
+            self.__dict__["_mean"] = self._mean_of_rows()
+        return self.__dict__["_mean"]
+
+    def _mean_of_rows(self) -> Tensor:
         values = self.values
         if self.mask is not None:
             values = ops.where(self.mask, values, ops.zeros_like(values))
@@ -63,10 +75,22 @@ class Atom:
             return values
         if self.weight is not None:
             values = values * self.weight
-        if self.mask is None:
+        if self.mask is None and self.across is None:
             return ops.mean(values)
-        count = ops.sum(ops.cast(self.mask, values.dtype))
-        return ops.sum(values) / ops.maximum(count, ops.ones_like(count))
+        known = ops.ones_like(values) if self.mask is None else self.mask
+        total, count = ops.sum(values), ops.sum(ops.cast(known, values.dtype))
+        if self.across is not None:
+            total, count = self.across(total), self.across(count)
+        return total / ops.maximum(count, ops.ones_like(count))
+
+    @property
+    def known(self) -> Tensor | None:
+        """Whether any row of the whole batch is known: a scalar bool; None: yes."""
+        if self.mask is None:
+            return None
+        if self.across is None or self.is_scalar:
+            return ops.any(self.mask)
+        return self.across(ops.sum(ops.cast(self.mask, "float32"))) > 0
 
 
 class Form:
@@ -126,7 +150,7 @@ class Form:
         if not isinstance(constant, float):
             constant = function(constant)
         terms = {
-            Atom(function(atom.values), atom.mask, atom.weight): _map(function, own)
+            replace(atom, values=function(atom.values)): _map(function, own)
             for atom, own in self.terms.items()
         }
         return Form(constant, terms, self.moving)
@@ -143,7 +167,7 @@ class Form:
                 members += 1
                 weights += [] if atom.weight is None else [atom.weight]
         values = ops.convert_to_tensor(values, dtype="float32")
-        return Atom(values, mask, _mean_weight(weights, members))
+        return Atom(values, mask, _mean_weight(weights, members), _across(self.terms))
 
 
 class Values(Protocol):
@@ -243,8 +267,7 @@ def _mean(form: Form) -> Form:
         if atom.is_scalar:
             terms[atom] = factor
             continue
-        known = None if atom.mask is None else ops.any(atom.mask)
-        terms[Atom(atom.mean, known)] = factor
+        terms[Atom(atom.mean, atom.known)] = factor
     return Form(form.constant, terms, form.moving)
 
 
@@ -259,7 +282,12 @@ def pointwise(function: Callable[..., Tensor], *forms: Form) -> Form:
     weights = [atom.weight for atom in rowwise if atom.weight is not None]
     if mask is not None and len(mask.shape) < len(values.shape):
         mask = ops.broadcast_to(mask, ops.shape(values))
-    return Form.of(Atom(values, mask, _mean_weight(weights, len(rowwise))))
+    weight = _mean_weight(weights, len(rowwise))
+    return Form.of(Atom(values, mask, weight, _across(rowwise)))
+
+
+def _across(atoms: Iterable[Atom]) -> Sum | None:
+    return next((atom.across for atom in atoms if not atom.is_scalar), None)
 
 
 def _safe(values: Tensor, mask: Tensor | None) -> Tensor:

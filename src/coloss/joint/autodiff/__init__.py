@@ -10,7 +10,12 @@ import keras
 BACKENDS = ("jax", "tensorflow", "torch")
 
 if TYPE_CHECKING:
-    from coloss.joint.autodiff.jax import ValuesAndGradients, head_rows, replicas
+    from coloss.joint.autodiff.jax import (
+        ValuesAndGradients,
+        across_replicas_sum,
+        head_rows,
+        replicas,
+    )
 else:
     if keras.backend.backend() not in BACKENDS:
         raise ImportError(
@@ -20,5 +25,12 @@ else:
     _module = import_module(f"{__name__}.{keras.backend.backend()}")
     ValuesAndGradients, replicas = _module.ValuesAndGradients, _module.replicas
     head_rows = _module.head_rows
+    across_replicas_sum = _module.across_replicas_sum
 
-__all__ = ["BACKENDS", "ValuesAndGradients", "head_rows", "replicas"]
+__all__ = [
+    "BACKENDS",
+    "ValuesAndGradients",
+    "across_replicas_sum",
+    "head_rows",
+    "replicas",
+]

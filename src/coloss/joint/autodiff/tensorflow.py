@@ -66,6 +66,16 @@ class ValuesAndGradients:
         return [float(result) for result in results], found
 
 
+def across_replicas_sum(number: Any) -> Any:
+    """Return a scalar summed over the replicas; its gradient is summed as well."""
+    if replicas() == 1:
+        return number
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, number)
+
+
 def replicas() -> int:
-    """Return the number of replicas that train in step: 1 outside of a strategy."""
+    """Return the number of replicas that train in step: 1 outside of their code."""
+    if tf.distribute.in_cross_replica_context():
+        return 1  # Under a strategy's scope, where one sees the whole batch.
     return int(tf.distribute.get_strategy().num_replicas_in_sync)

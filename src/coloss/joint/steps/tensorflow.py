@@ -97,7 +97,7 @@ class _Step:
         self._model, self._moved = model, moved
         self._loss, self._gradients, self._variables = loss, gradients, variables
         self._factors = list(rates_of(model, rates))
-        if variables:
+        if variables and not model.optimizer.built:
             model.optimizer.build(variables)
 
     def take(self, total: Any) -> Any:

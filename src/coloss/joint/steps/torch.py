@@ -156,7 +156,8 @@ class _Step:
         kind, place = self.flaw()
         if kind == FINE and self._variables:
             optimizer = self._model.optimizer
-            optimizer.build(self._variables)
+            if not optimizer.built:  # A second time it would make other variables.
+                optimizer.build(self._variables)
             touched = {id(v): v for v in [*self._variables, *optimizer.variables]}
             before = [(v, v.value.detach().clone()) for v in touched.values()]
             self.update()

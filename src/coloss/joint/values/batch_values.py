@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from coloss.joint.autodiff import across_replicas_sum, replicas
 from coloss.joint.members import FUSED
 from coloss.joint.outputs.forward import Forward
 from coloss.joint.outputs.logits import classes_last
@@ -44,6 +45,7 @@ class BatchValues:
     Attributes:
         atoms: supervised losses by member, of those read so far.
         raw_labels: labels by member as the user gave them.
+        across: sums a scalar over the replicas; None: there is one.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class BatchValues:
         self._labels: dict[str, Labels] = {}
         self._positions: dict[str, Positions] = {}
         self.atoms: dict[str, Atom] = {}
+        self.across = across_replicas_sum if replicas() > 1 else None
 
     def labels(self, name: str) -> Labels | None:
         """Return a member's labels, or None where it has none."""
@@ -129,7 +132,7 @@ class BatchValues:
         values, weight = row_losses(
             self.losses[name], labels, self.forward.outputs[name], positions
         )
-        self.atoms[name] = Atom(values, positions.rows, weight)
+        self.atoms[name] = Atom(values, positions.rows, weight, self.across)
         return self.atoms[name]
 
     def loss(self, member: str) -> Form:

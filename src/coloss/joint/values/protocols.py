@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import keras
@@ -31,6 +31,7 @@ class SupervisedBatch(Protocol):
     forward: Forward
     members: Mapping[str, keras.Model]
     losses: dict[str, MemberLoss]
+    across: Callable[[Tensor], Tensor] | None
 
     def labels(self, name: str) -> Labels | None:
         """Return a member's labels, or None where it has none."""

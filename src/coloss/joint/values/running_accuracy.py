@@ -48,6 +48,7 @@ class RunningAccuracy(keras.layers.Layer):
             initializer="zeros",
             dtype="float32",
             trainable=False,
+            aggregation="mean",  # Every replica counts the whole batch.
             name=name,
         )
 

@@ -71,10 +71,11 @@ class TransferTerms:
             classes, known = counted
             logits = self.responses.logits(name, None)
             hit = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), classes)
-            found[name] = (
-                ops.sum(ops.cast(ops.logical_and(hit, known), "float32")),
-                ops.sum(ops.cast(known, "float32")),
-            )
+            right = ops.sum(ops.cast(ops.logical_and(hit, known), "float32"))
+            rows = ops.sum(ops.cast(known, "float32"))
+            if self.batch.across is not None:
+                right, rows = self.batch.across(right), self.batch.across(rows)
+            found[name] = right, rows
         self.layers.running_accuracy.observe(found, training)
 
     def value(self, term: Call) -> Form:
@@ -85,6 +86,9 @@ class TransferTerms:
         factor = self.layers.schedule.factor(term)
         if factor is None:
             return self._total(term)
+        if self.batch.across is not None:
+            # Replicas cannot meet inside a branch that each takes by itself.
+            return self._total(term).scaled(factor)
         self._read_ahead(term)
         value = ops.cond(
             factor > 0,
@@ -137,15 +141,23 @@ class TransferTerms:
             if entry.projector != NONE:
                 key = term, learner, sources[0]
                 arguments = list(self.layers.projectors[key](*arguments))
+        across = self.batch.across
+        if across is not None:
+            _refuse_part_of_batch(term, entry)
+            options["per_row"] = True
         try:
             value = entry.function(*arguments, mask=mask, **options)
         except ValueError as error:
             raise ValueError(f"`{term}`: {error}") from error
         value = ops.cast(value, "float32")
+        known = None if mask is None else ops.any(mask)
+        if across is not None:
+            rows = Atom(value, None if mask is None else rows_of(mask), None, across)
+            value, known = rows.mean, rows.known
         if term.option("gate") == "network":
             accuracy = self.layers.running_accuracy
             value = value * accuracy.trust(learner.member, sources[0].member)
-        return Atom(value, None if mask is None else ops.any(mask))
+        return Atom(value, known)
 
     def _reading(self, term: Call, port: Port) -> Reading:
         """Return what a term reads at a port, and what of it counts."""
@@ -237,6 +249,20 @@ class TransferTerms:
         if term.option("detach", True):
             others = [ops.stop_gradient(other) for other in others]
         return [readings[0].filled(mask), *others]
+
+
+def _refuse_part_of_batch(term: Call, entry: Term) -> None:
+    """Refuse a term that compares rows where only a part of the batch is seen.
+
+    Raises:
+        ValueError: if a row has no value of its own.
+    """
+    if not entry.per_row or entry.level == LOSSES:
+        raise ValueError(
+            f"`{term}` compares the rows of a batch with each other; under a "
+            "TensorFlow strategy each replica sees a part of them. Train on one "
+            "device, or on JAX with keras.distribution, which sees the whole batch."
+        )
 
 
 def _aligned(term: Call, learner: Reading, source: Reading) -> Aligned:
