@@ -15,6 +15,7 @@ from coloss.joint.outputs.layer_outputs import Path, find_place
 from coloss.joint.supervision.loss_tracker import LossTracker
 from coloss.joint.supervision.member_loss import MemberLoss, resolve_losses
 from coloss.joint.supervision.metrics import MemberMetric, distinct, resolve_metrics
+from coloss.joint.supervision.step_report import StepReport
 from coloss.joint.values.batch_values import fused_loss
 from coloss.objective import Objective, ObjectiveWarning, reach
 from coloss.objective.expression import Expression
@@ -30,6 +31,7 @@ class CompiledSettings:
         metrics: every member's metrics.
         summands: the objective's summands, with the name of each in the history.
         loss_tracker: the running means of the summands and of each member's own loss.
+        step_report: where the first bad step went wrong; no entry of the history.
         tapped: paths of the layers that terms read, by member.
     """
 
@@ -38,12 +40,14 @@ class CompiledSettings:
     metrics: list[MemberMetric]
     summands: list[tuple[Expression, str]]
     loss_tracker: LossTracker
+    step_report: StepReport
     tapped: dict[str, tuple[Path, ...]]
 
     @property
     def trackers(self) -> list[keras.metrics.Metric]:
         """Everything that appears in the history beside `loss`."""
-        return [self.loss_tracker, *(one.metric for one in self.metrics)]
+        found = [self.loss_tracker, *(one.metric for one in self.metrics)]
+        return [*found, self.step_report]
 
     def build_metrics(self, name: str, shape: Any) -> None:
         """Create the state of metrics that take their size from a member's outputs.
@@ -143,6 +147,7 @@ def resolve_compiled(
         metrics=distinct(found),
         summands=summands,
         loss_tracker=LossTracker(entries),
+        step_report=StepReport(names),
         tapped=_tapped(members, bound),
     )
 

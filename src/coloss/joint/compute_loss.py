@@ -13,11 +13,22 @@ from coloss.joint.inputs.missing_rows import clean, replace_rows
 from coloss.joint.keras_internals import mask_of
 from coloss.joint.members import FUSED
 from coloss.joint.outputs.forward import Forward
+from coloss.joint.values.batch_values import BatchValues
 from coloss.joint.values.metric_values import update_metrics
 from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective.rows import evaluate
 
 Tensor = Any
+
+
+def _infinite(inputs: Any) -> Tensor:
+    """Return how many numbers of a member's inputs are infinite."""
+    number = ops.zeros((), dtype="float32")
+    for leaf in keras.tree.flatten(inputs):
+        tensor = ops.convert_to_tensor(leaf)
+        if keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
+            number = number + ops.sum(ops.cast(ops.isinf(tensor), "float32"))
+    return number
 
 
 class ComputeLossMixin(keras.Model):
@@ -65,7 +76,31 @@ class ComputeLossMixin(keras.Model):
         if self._step_context.is_open:
             update_metrics(settings.metrics, batch, (y_pred or {}).get(FUSED))
             self._step_context.counted = True
-        return replica_scaled(ops.convert_to_tensor(total, dtype="float32"))
+        total = ops.convert_to_tensor(total, dtype="float32")
+        return replica_scaled(self._unless_flawed(total, batch, x, training))
+
+    def _unless_flawed(
+        self: Any, total: Tensor, batch: BatchValues, x: Any, training: bool
+    ) -> Tensor:
+        """Return NaN where the batch holds what no loss is defined for, and report it.
+
+        In training, an infinite input shows in the loss or in a gradient.
+        """
+        names = self._member_names
+        nothing = ops.zeros((), dtype="float32")
+        infinite: dict[str, Tensor] = {}
+        if x is not None and not training:
+            infinite = {name: _infinite(x[name]) for name in names}
+        if not batch.out_of_range and not infinite:
+            return total
+        flaws = ops.stack(
+            [
+                ops.stack([found.get(name, nothing) for name in names])
+                for found in (batch.out_of_range, infinite)
+            ]
+        )
+        self.compiled_settings.step_report.note_flaws(flaws)
+        return ops.where(ops.any(flaws > 0), ops.full_like(total, float("nan")), total)
 
     def _rebuilt(self: Any, x: Any, y_pred: Any) -> Forward:
         """Return a forward pass from predictions made outside of a step."""

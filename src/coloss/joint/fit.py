@@ -151,7 +151,7 @@ class FitMixin(keras.Model):
             batch_size=batch_size,
             verbose=verbose,
             sample_weight=sample_weight,
-            **options,
+            **_guarded(options),
         )
 
     def predict(self, x: Any, *args: Any, **options: Any) -> dict[str, Any]:
@@ -390,3 +390,16 @@ class FitMixin(keras.Model):
         optimizers.check_trainable(
             self.optimizer, self.trainable_variables, dict(self.members)
         )
+
+
+def _guarded(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of `evaluate` with the guard among the callbacks.
+
+    Those that `fit` hands to a validation are a list that has one already.
+    """
+    callbacks = options.get("callbacks")
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return options
+    own = [] if callbacks is None else callbacks
+    own = list(own) if isinstance(own, list | tuple) else [own]
+    return {**options, "callbacks": [*own, NonFiniteGuard()]}

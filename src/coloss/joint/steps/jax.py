@@ -12,7 +12,13 @@ from coloss.joint.balance.gradient_basis import GradientBasis
 from coloss.joint.steps.combined import balance_of, balanced, rates_of
 from coloss.joint.steps.moved_variables import moved_by_forward
 from coloss.joint.steps.overflow import RANGE, RATE, SQUARES, clears, scales_loss, slots
-from coloss.joint.steps.step_report import FINE, GRADIENT, STATE, UPDATE, StepReport
+from coloss.joint.supervision.step_report import (
+    FINE,
+    GRADIENT,
+    STATE,
+    UPDATE,
+    report_of,
+)
 
 
 class Steps:
@@ -26,9 +32,6 @@ class Steps:
 
     guarded = True
     """False: Keras's own step, without the guard; for measuring what that costs."""
-
-    step_report: StepReport | None = None
-    """Where a step says what was not finite."""
 
     def train_step(self: Any, state: Any, data: Any) -> Any:
         """Run one step.
@@ -128,11 +131,12 @@ class Steps:
         return logs, (trainable, other, optimizer, metrics)
 
     def _reported(self: Any, metrics: list[Any], place: Any) -> list[Any]:
-        if self.step_report is None:
+        report = report_of(self)
+        if report is None:
             return metrics
         pairs = list(zip(self.metrics_variables, metrics, strict=True))
         with keras.StatelessScope(state_mapping=pairs) as scope:
-            self.step_report.note_place(place)
+            report.note_place(place)
         return [scope.get_current_value(variable) for variable, _ in pairs]
 
     def _purge_model_variables(self: Any, **which: bool) -> None:

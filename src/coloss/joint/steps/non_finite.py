@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+
+from coloss.joint.steps.cause import Cause, cause_of
 
 
 class NonFiniteLossError(RuntimeError):
@@ -17,6 +19,8 @@ class NonFiniteLossError(RuntimeError):
         epoch: from 0; None outside `fit`.
         step: the last step of the execution in which it occurred, from 0, or None.
         entries: the logged values that are not finite, by name.
+        variable: the path of the variable whose gradient or update was not finite,
+            where the loss was; else None.
     """
 
     def __init__(
@@ -26,16 +30,27 @@ class NonFiniteLossError(RuntimeError):
         epoch: int | None = None,
         step: int | None = None,
         since: int | None = None,
+        cause: Cause | None = None,
+        where: str = "",
     ) -> None:
-        """Say where it happened and which entries are not finite."""
+        """Say where it happened, which entries are not finite, and why if known."""
+        cause = cause or Cause()
         self.entries, self.epoch, self.step = dict(entries), epoch, step
-        super().__init__(f"{_what(entries)}{_where(epoch, step, since)}. {_MEND}")
+        self.variable = cause.variable
+        what = cause.sentence or _what(entries)
+        mend = _MEND_DATA if where else _MEND
+        super().__init__(f"{where}{what}{_where(epoch, step, since)}. {mend}")
 
 
 _MEND = (
     "Training stopped; the weights are those before that step. Look for a term without "
     "a lower bound (a member trained to fail), a learning rate that is too high, or "
     "values in the data that are not finite; `clipnorm` of the optimizer bounds a step."
+)
+
+_MEND_DATA = (
+    "Look for values in the data that are not finite, labels out of range, or a loss "
+    "that overflows on it; the weights are as they were."
 )
 
 
@@ -45,6 +60,8 @@ def raise_if_not_finite(
     epoch: int | None = None,
     step: int | None = None,
     since: int | None = None,
+    cause: Callable[[Mapping[str, Any]], Cause] | None = None,
+    where: str = "",
 ) -> None:
     """Refuse logs whose `loss` is not finite.
 
@@ -53,6 +70,8 @@ def raise_if_not_finite(
         epoch: for the message, from 0.
         step: for the message, from 0.
         since: the first step that the logs may speak of. Defaults to `step`.
+        cause: finds what is behind entries that are not finite; asked only then.
+        where: prefix of the message, of data that is not trained on.
 
     Raises:
         NonFiniteLossError: if `loss` is not finite.
@@ -63,7 +82,14 @@ def raise_if_not_finite(
     entries = {
         n: v for n, v in numbers.items() if v is not None and not math.isfinite(v)
     }
-    raise NonFiniteLossError(entries, epoch=epoch, step=step, since=since)
+    raise NonFiniteLossError(
+        entries,
+        epoch=epoch,
+        step=step,
+        since=since,
+        cause=None if cause is None else cause(entries),
+        where=where,
+    )
 
 
 class NonFiniteGuard(keras.callbacks.Callback):
@@ -131,7 +157,20 @@ class NonFiniteGuard(keras.callbacks.Callback):
         """
         if self._bad:
             self._raise_first()
-        raise_if_not_finite(logs, epoch=epoch)
+        raise_if_not_finite(logs, epoch=epoch, cause=self._cause)
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Look at the loss of a batch that is not trained on.
+
+        Raises:
+            NonFiniteLossError: if it is not finite.
+        """
+        raise_if_not_finite(
+            logs, step=batch, cause=self._cause, where="data that is not trained on: "
+        )
+
+    def _cause(self, entries: Mapping[str, Any]) -> Cause:
+        return cause_of(self.model, entries) if self.model is not None else Cause()
 
     def _raise_first(self) -> None:
         with self._news:
@@ -139,7 +178,9 @@ class NonFiniteGuard(keras.callbacks.Callback):
             step = min(self._bad)
             logs = self._bad[step]
         since = max((begun for begun in self._begun if begun <= step), default=step)
-        raise_if_not_finite(logs, epoch=self._epoch, step=step, since=since)
+        raise_if_not_finite(
+            logs, epoch=self._epoch, step=step, since=since, cause=self._cause
+        )
 
 
 def _is_fine(logs: Mapping[str, Any] | None) -> bool:

@@ -12,7 +12,7 @@ from coloss.joint.autodiff.tensorflow import replicas
 from coloss.joint.steps.combined import balance_of, balanced, rates_of
 from coloss.joint.steps.moved_variables import moved_by_forward
 from coloss.joint.steps.overflow import RANGE, RATE, SQUARES, clears, scales_loss, slots
-from coloss.joint.steps.step_report import GRADIENT, STATE, UPDATE, StepReport
+from coloss.joint.supervision.step_report import GRADIENT, STATE, UPDATE, report_of
 
 
 class Steps:
@@ -28,9 +28,6 @@ class Steps:
 
     guarded = True
     """False: Keras's own step, without the guard; for measuring what that costs."""
-
-    step_report: StepReport | None = None
-    """Where a step says what was not finite."""
 
     def train_step(self: Any, data: Any) -> Any:
         """Run one step.
@@ -68,8 +65,9 @@ class Steps:
         place = step.take(self._loss_tracker.total.value)
         loss = tf.where(place[0] > 0, float("nan"), loss * replicas())
         self._loss_tracker.update_state(loss, sample_weight=_rows(x))
-        if self.step_report is not None:
-            self.step_report.note_place(place)
+        report = report_of(self)
+        if report is not None:
+            report.note_place(place)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
 

@@ -11,7 +11,13 @@ from coloss.joint.autodiff.torch import pull_back
 from coloss.joint.steps.combined import balance_of, balanced, rates_of
 from coloss.joint.steps.moved_variables import moved_by_forward
 from coloss.joint.steps.overflow import RANGE, RATE, SQUARES, clears, scales_loss, slots
-from coloss.joint.steps.step_report import FINE, GRADIENT, STATE, UPDATE, StepReport
+from coloss.joint.supervision.step_report import (
+    FINE,
+    GRADIENT,
+    STATE,
+    UPDATE,
+    report_of,
+)
 
 
 class Steps:
@@ -25,9 +31,6 @@ class Steps:
 
     guarded = True
     """False: Keras's own step, without the guard; for measuring what that costs."""
-
-    step_report: StepReport | None = None
-    """Where a step says what was not finite."""
 
     def train_step(self: Any, data: Any) -> Any:
         """Run one step.
@@ -78,8 +81,9 @@ class Steps:
             step.restore_forward()
         if kind == FINE:
             return step.loss
-        if self.step_report is not None:
-            self.step_report.note_place(torch.tensor([kind, place]).float())
+        report = report_of(self)
+        if report is not None:
+            report.note_place(torch.tensor([kind, place]).float())
         return step.loss * float("nan")
 
 

@@ -14,6 +14,7 @@ from coloss.joint.members import FUSED
 from coloss.joint.outputs.forward import Forward
 from coloss.joint.outputs.logits import classes_last
 from coloss.joint.supervision.class_weights import ClassWeights
+from coloss.joint.supervision.label_range import within_range
 from coloss.joint.supervision.labels import Labels, read_labels
 from coloss.joint.supervision.member_loss import BINARY, CLASSES, DENSE, MemberLoss
 from coloss.joint.supervision.positions import Positions, find_positions
@@ -45,6 +46,7 @@ class BatchValues:
     Attributes:
         atoms: supervised losses by member, of those read so far.
         raw_labels: labels by member as the user gave them.
+        out_of_range: labels that stand for no class, by member, of those read so far.
         across: sums a scalar over the replicas; None: there is one.
     """
 
@@ -67,6 +69,7 @@ class BatchValues:
         self.raw_labels, self._class_weights = labels, class_weights or {}
         self._labels: dict[str, Labels] = {}
         self._positions: dict[str, Positions] = {}
+        self.out_of_range: dict[str, Tensor] = {}
         self.atoms: dict[str, Atom] = {}
         self.across = across_replicas_sum if replicas() > 1 else None
 
@@ -75,12 +78,13 @@ class BatchValues:
         if name not in self.raw_labels or name not in self.losses:
             return None
         if name not in self._labels:
-            self._labels[name] = read_labels(
-                self.raw_labels[name],
-                self.losses[name],
-                tuple(self.forward.outputs[name].shape),
-                name in self._labelled,
-            )
+            labels, complete = self.raw_labels[name], name in self._labelled
+            loss, shape = self.losses[name], tuple(self.forward.outputs[name].shape)
+            if not complete:
+                labels, number = within_range(labels, loss, shape[loss.axis])
+                if number is not None:
+                    self.out_of_range[name] = number
+            self._labels[name] = read_labels(labels, loss, shape, complete)
         return self._labels[name]
 
     def positions(self, name: str) -> Positions:

@@ -41,10 +41,10 @@ class StepReport(keras.metrics.Metric):
         self._place.assign(ops.where(before[0] > 0, before, place))
 
     def note_flaws(self, found: Any) -> None:
-        """Count rows of the batch that are not fit for use.
+        """Count numbers of the batch that are not fit for use.
 
         Args:
-            found: (kinds of `FLAWS`, members) rows.
+            found: (kinds of `FLAWS`, members).
         """
         self._flaws.assign(self._flaws + found)
 
@@ -61,7 +61,7 @@ class StepReport(keras.metrics.Metric):
         return int(kind), int(position)
 
     def flaws(self) -> list[str]:
-        """Return a sentence for each member whose rows were not fit for use."""
+        """Return a sentence for each member whose data were not fit for use."""
         counts = ops.convert_to_numpy(self._flaws.value)
         return [
             text.format(name=name, rows=int(rows))
@@ -71,8 +71,14 @@ class StepReport(keras.metrics.Metric):
         ]
 
 
+def report_of(model: Any) -> StepReport | None:
+    """Return where the steps of a model report; None: nowhere."""
+    settings = getattr(model, "_compiled_settings", None)
+    return None if settings is None else settings.step_report
+
+
 LABELS, INPUTS = "labels", "inputs"
 FLAWS = {
-    LABELS: "labels of {name!r} are out of range in {rows} rows",
-    INPUTS: "the input of {name!r} is infinite in {rows} rows",
+    LABELS: "labels of {name!r} are out of range in {rows} places",
+    INPUTS: "the input of {name!r} is infinite in {rows} places",
 }

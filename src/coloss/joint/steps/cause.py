@@ -1,0 +1,78 @@
+"""What is behind a step that was not finite; asked once, after it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from coloss.joint.supervision.step_report import GRADIENT, STATE, UPDATE, report_of
+from coloss.objective import reach
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a step was not finite.
+
+    Attributes:
+        sentence: what was not finite; None: no more than the logs say.
+        variable: the path of the variable whose gradient or update it was, or None.
+    """
+
+    sentence: str | None = None
+    variable: str | None = None
+
+
+def cause_of(model: Any, entries: Mapping[str, float]) -> Cause:
+    """Return what the model's report says of the first bad step.
+
+    Args:
+        model: that was trained.
+        entries: the logged values that are not finite, by name.
+    """
+    report = report_of(model)
+    if report is None:
+        return Cause()
+    if getattr(model, "_jax_state_synced", True) is False:
+        # During an epoch JAX holds the values outside the variables.
+        model.jax_state_sync()
+    flaws = report.flaws()
+    if flaws:
+        return Cause(f"the loss is not finite: {', '.join(flaws)}")
+    kind, position = report.place()
+    if not kind or set(entries) - {"loss"}:
+        return Cause()  # The entries say more than the gradients that follow.
+    return _of_variable(model, kind, position)
+
+
+def _of_variable(model: Any, kind: int, position: int) -> Cause:
+    trained = model.trainable_variables
+    variables = model.non_trainable_variables if kind == STATE else trained
+    if not 0 <= position < len(variables):
+        where = "a slot of the optimizer" if kind == UPDATE else "another replica"
+        return Cause(f"the loss is finite, and what the step does to {where} is not")
+    variable = variables[position]
+    owners = [
+        name
+        for name, member in model.members.items()
+        if any(variable is weight for weight in member.weights)
+    ]
+    whose = f" of {owners[0]!r}" if owners else ""
+    what = {
+        GRADIENT: f"the gradient at {variable.path!r}{whose} is not",
+        UPDATE: f"the update takes {variable.path!r}{whose} out of range",
+        STATE: f"the forward pass takes {variable.path!r}{whose} out of range",
+    }[kind]
+    return Cause(
+        f"the loss is finite, but {what}{_terms(model, owners)}", variable.path
+    )
+
+
+def _terms(model: Any, owners: list[str]) -> str:
+    """Return the summands that reach a member, to be looked at first."""
+    reaching = [
+        f"`{name}`"
+        for summand, name in model.compiled_settings.summands
+        if set(owners) & set(reach.learners(summand))
+    ]
+    return f" (terms that reach it: {', '.join(reaching)})" if reaching else ""
