@@ -77,7 +77,9 @@ def trained(case, strategy):
         logs = joint.evaluate(x, Y, return_dict=True, **options)
     except (ValueError, coloss.NonFiniteLossError) as found:
         error, history, logs = f"{type(found).__name__}: {found}", {}, {}
-    kept = all(np.array_equal(u, v) for u, v in zip(start, joint.get_weights(), strict=True))
+    kept = all(
+        np.array_equal(u, v) for u, v in zip(start, joint.get_weights(), strict=True)
+    )
     return {
         "history": {k: [float(v) for v in values] for k, values in history.items()},
         "logs": {k: float(v) for k, v in logs.items()},

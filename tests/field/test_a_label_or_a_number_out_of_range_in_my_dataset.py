@@ -99,7 +99,5 @@ def test_the_member_is_named(joint, case, where):
 
 
 def test_unlabeled_rows_are_not_out_of_range(joint):
-    logs = joint.evaluate(
-        Batches(y_b=-1, y_answers=-1), verbose=0, return_dict=True
-    )
+    logs = joint.evaluate(Batches(y_b=-1, y_answers=-1), verbose=0, return_dict=True)
     assert np.isfinite(logs["loss"])

@@ -14,8 +14,8 @@ from coloss.joint.checks.data_warnings import warn_of_data
 from coloss.joint.checks.head_agreement import check_outputs
 from coloss.joint.epoch_callback import epoch_callbacks
 from coloss.joint.inputs.arrays import (
-    TEXT,
     as_inputs,
+    as_symbols,
     is_array_data,
     refuse_bare_array,
 )
@@ -332,19 +332,7 @@ class FitMixin(keras.Model):
 
     def _symbolic_outputs(self, x: Mapping[str, Any]) -> Any:
         """Return the members' outputs as shapes; builds members that are not built."""
-
-        def symbol(leaf: Any) -> keras.KerasTensor:
-            if getattr(leaf.dtype, "kind", "") in TEXT:
-                dtype = "string"
-            else:
-                dtype = keras.backend.standardize_dtype(leaf.dtype)
-            return keras.KerasTensor((batch, *leaf.shape[1:]), dtype)
-
-        # A network with a state is made for batches of one size.
-        networks = self.members.values()
-        inputs = [i for m in networks for i in getattr(m, "inputs", None) or ()]
-        batch = next((i.shape[0] for i in inputs if i.shape[0] is not None), None)
-        symbols = keras.tree.map_structure(symbol, dict(x))
+        symbols = as_symbols(self.members, x)
         key = str([(leaf.shape, leaf.dtype) for leaf in keras.tree.flatten(symbols)])
         # A symbolic pass takes as long as many steps; shapes seldom change.
         if self._seen_shapes[0] != key:

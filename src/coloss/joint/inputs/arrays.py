@@ -227,3 +227,23 @@ def _lists_inputs(member: keras.Model | None, value: Sequence[Any]) -> bool:
             arrays and len(value) == 1 and len(value[0].shape) == len(expected[0].shape)
         )
     return arrays and all(len(part.shape) > 1 for part in value)
+
+
+def as_symbols(members: Mapping[str, keras.Model], x: Mapping[str, Any]) -> Any:
+    """Return inputs as shapes and dtypes, for a batch of any size.
+
+    Args:
+        members: networks by name. One with a state is made for batches of one size.
+        x: arrays by member.
+    """
+    inputs = [i for m in members.values() for i in getattr(m, "inputs", None) or ()]
+    batch = next((i.shape[0] for i in inputs if i.shape[0] is not None), None)
+
+    def symbol(leaf: Any) -> keras.KerasTensor:
+        if getattr(leaf.dtype, "kind", "") in TEXT:
+            dtype = "string"
+        else:
+            dtype = keras.backend.standardize_dtype(leaf.dtype)
+        return keras.KerasTensor((batch, *leaf.shape[1:]), dtype)
+
+    return keras.tree.map_structure(symbol, dict(x))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -71,7 +71,9 @@ class BatchValues:
         self._positions: dict[str, Positions] = {}
         self.out_of_range: dict[str, Tensor] = {}
         self.atoms: dict[str, Atom] = {}
-        self.across = across_replicas_sum if replicas() > 1 else None
+        self.across: Callable[[Tensor], Tensor] | None = None
+        if replicas() > 1:
+            self.across = across_replicas_sum
 
     def labels(self, name: str) -> Labels | None:
         """Return a member's labels, or None where it has none."""

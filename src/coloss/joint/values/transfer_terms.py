@@ -16,7 +16,7 @@ from coloss.objective import reach
 from coloss.objective.expression import Call, Edge, Port
 from coloss.objective.rows import Atom, Form
 from coloss.transfer import TERMS, Term, gate
-from coloss.transfer.masks import both, masked_mean
+from coloss.transfer.masks import both, masked_mean, rows_of
 from coloss.transfer.pooling import Aligned, align
 from coloss.transfer.projector import BOTH, NONE
 from coloss.transfer.terms import (
