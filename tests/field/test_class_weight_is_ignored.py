@@ -21,6 +21,7 @@ import pytest
 from keras import ops
 
 import coloss
+from coloss.joint.explain.term_gradients import summand_gradients
 
 pytestmark = pytest.mark.backend
 
@@ -219,3 +220,23 @@ def test_several_answers_in_one_label_have_no_class():
     joint = still(network, "binary_crossentropy")
     with pytest.raises(ValueError, match="answers of yes or no"):
         joint.fit({"a": x}, np.eye(2)[CLASSES], class_weight=WEIGHTS, verbose=0)
+
+
+class Flow(keras.callbacks.Callback):
+    """Measures the gradient of the summand, as `GradientFlow` does."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        variables, (x, y) = self.model.trainable_variables, self.data
+        found = summand_gradients(self.model, variables, x, y, None)
+        self.found = np.ravel(ops.convert_to_numpy(found[0][0]))
+
+
+def test_gradients_are_measured_with_the_weights_of_the_fit():
+    network, loss, x = build("integers")
+    joint, flow = still(network, loss), Flow()
+    flow.data = ({"a": x}, CLASSES)
+    found = []
+    for weights in (None, {0: 2.0, 1: 2.0}):
+        joint.fit(*flow.data, class_weight=weights, callbacks=[flow], verbose=0)
+        found.append(flow.found)
+    np.testing.assert_allclose(found[1], 2 * found[0], rtol=1e-4, atol=1e-7)

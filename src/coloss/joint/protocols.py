@@ -48,6 +48,10 @@ class ExplainableModel(Protocol):
         """Return one batch, checked and spelled out by member."""
 
     def batch_of(
-        self, forward: Forward, y: Any, sample_weight: Any = None
+        self,
+        forward: Forward,
+        y: Any,
+        sample_weight: Any = None,
+        training: bool = False,
     ) -> BatchValues:
         """Return what the objective's names mean on one batch."""

@@ -65,7 +65,8 @@ class Flow:
     def _values(self, x: Any, y: Any, sample_weight: Any) -> list[Any]:
         model = self._model
         forward = run_members(model.members, x, False, model.compiled_settings.tapped)
-        batch = model.batch_of(forward, y, sample_weight)
+        # As a training step reads it: within a `fit` with its weights of classes.
+        batch = model.batch_of(forward, y, sample_weight, training=True)
         return [evaluate(one, batch).value() for one in self._expressions]
 
 
