@@ -2,6 +2,9 @@
 
 Kind: layers that return several tensors (dicts, lists, nested ones; nested networks,
 layers and subclassed networks) as the place of an edge.
+
+Report: tensorflow/hub#453 (the intermediate outputs of a backbone, handed out as a
+dict). As the place of an edge: found by trying.
 """
 
 from __future__ import annotations

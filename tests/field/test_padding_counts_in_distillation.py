@@ -4,6 +4,10 @@ Kind: Keras's masks (`Masking`, `Embedding(mask_zero=True)`, a mask that a layer
 computes) and every term that reads outputs or layers. Each cell is one term at one
 place under one kind of mask, against the same term in NumPy on the rows without their
 padding. The learner's and the source's lengths differ; one row is padding throughout.
+
+Reports: peremartra/optipfair#34 ("Padding tokens are not masked in distillation
+losses": methods that differed no longer do), tensorflow/tensorflow#34491 and
+keras-team/keras#15323 (losses with `Masking`).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from coloss.transfer.labels import hot, labelled, of_class
+from coloss.transfer.labels import hot, labeled, of_class
 from coloss.transfer.masks import (
     as_samples,
     count,
@@ -71,7 +71,7 @@ def dkd(
     check_classes("dkd", learner, source, least=3)
     check_temperature("dkd", temperature)
     _check_weights("dkd", alpha=alpha, beta=beta)
-    labels, mask = labelled("dkd", labels, learner, mask)
+    labels, mask = labeled("dkd", labels, learner, mask)
     own, other = (
         _apart(keep(logits, mask) / temperature, labels) for logits in (learner, source)
     )

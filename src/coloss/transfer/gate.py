@@ -11,7 +11,7 @@ from typing import Any
 
 from keras import ops
 
-from coloss.transfer.labels import labelled, of_class
+from coloss.transfer.labels import labeled, of_class
 from coloss.transfer.masks import keep, prepare
 from coloss.transfer.response import check_classes
 
@@ -29,7 +29,7 @@ def row_gate(
     $$g_b = \max(0, \; p_{b,y}^t - p_{b,y}^s) \text{ with a label } y, \qquad
       g_b = \max_c p_{b,c}^t \text{ without one}$$
 
-    with $p = \mathrm{softmax}(z)$. On labelled rows the gate of MBSD: the source counts
+    with $p = \mathrm{softmax}(z)$. On labeled rows the gate of MBSD: the source counts
     by how much more it gives to the true class. Without a label nothing measures who
     is right, and the source's confidence stands in.
 
@@ -51,7 +51,7 @@ def row_gate(
     own, other = (ops.softmax(ops.stop_gradient(x)) for x in (learner, source))
     gate = ops.max(other, axis=-1)
     if labels is not None:
-        labels, known = labelled("row_gate", labels, learner, mask)
+        labels, known = labeled("row_gate", labels, learner, mask)
         lead = of_class(other, labels) - of_class(own, labels)
         gate = ops.where(known, ops.maximum(lead, ops.zeros_like(lead)), gate)
     return ops.stop_gradient(keep(gate, mask))
@@ -60,7 +60,7 @@ def row_gate(
 def network_gate(learner_accuracy: Tensor, source_accuracy: Tensor) -> Tensor:
     """Whether a network is to be followed at all: 1 where it is the better one, else 0.
 
-    Both accuracies must be measured on the same rows: labelled ones as training goes
+    Both accuracies must be measured on the same rows: labeled ones as training goes
     on, or validation rows.
 
     Args:

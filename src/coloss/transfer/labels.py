@@ -11,15 +11,15 @@ from coloss.transfer.masks import keep, raised
 Tensor = Any
 
 
-def labelled(
+def labeled(
     term: str, labels: Tensor, values: Tensor, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return labels that are safe to use, and where there is one.
 
     Args:
         term: the term's name, for messages.
-        labels: (B, ...) or (B, ..., 1) class numbers, unlabelled where not from 0 to
-            C - 1; or (B, ..., C), the class being the largest entry, unlabelled where
+        labels: (B, ...) or (B, ..., 1) class numbers, unlabeled where not from 0 to
+            C - 1; or (B, ..., C), the class being the largest entry, unlabeled where
             one is NaN.
         values: (B, ..., C), the learner's logits.
         mask: bool, rows (B,) or positions (B, ...) that count; None: all.

@@ -8,7 +8,7 @@ from typing import Any
 from keras import ops
 
 from coloss.transfer.gate import row_gate
-from coloss.transfer.labels import labelled, of_class
+from coloss.transfer.labels import labeled, of_class
 from coloss.transfer.masks import keep, masked_mean, prepare
 from coloss.transfer.presence import presences
 from coloss.transfer.response import LOWEST, check_classes, check_temperature
@@ -103,7 +103,7 @@ def _best(
         p = ops.softmax(ops.stop_gradient(other))
         score = ops.max(p, axis=-1)
         if labels is not None:
-            classes, known = labelled("consensus", labels, learner)
+            classes, known = labeled("consensus", labels, learner)
             score = ops.where(known, of_class(p, classes), score)
         scores.append(score)
     score = ops.stack(scores, axis=-1)

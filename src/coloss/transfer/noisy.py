@@ -43,7 +43,7 @@ def coteach(
         source_masks: for each source (B,) bool, the rows it has, or None for all; the
             mean is over the sources that a row has, and a row without one does not
             count.
-        mask: (B,) bool, rows that count (the labelled ones); None: all.
+        mask: (B,) bool, rows that count (the labeled ones); None: all.
         weights: (B,) multiply the rows; those above still sum to 1.
         per_row: whether to return (B,), rows whose mean is the term, in its place.
 

@@ -153,7 +153,7 @@ def pseudo_label(
     $$\mathrm{mean}_b \, [\max_c p_c \ge \tau] \, (-\log p_{\hat c}),
       \qquad \hat c = \arg\max_c p_c$$
 
-    Lee 2013, "Pseudo-Label"; the threshold and the mean over all unlabelled rows,
+    Lee 2013, "Pseudo-Label"; the threshold and the mean over all unlabeled rows,
     confident or not, are those of FixMatch (Sohn et al., NeurIPS 2020), whose weight
     1 is weight 1 here. It needs no other network: it is the control that a claim
     about peers has to beat. The prediction and the choice of rows are detached.
@@ -161,7 +161,7 @@ def pseudo_label(
     Args:
         learner: (B, C) logits; (B, ..., C) averages over the axes between.
         threshold: probability from which a prediction counts as a label.
-        mask: bool, the rows (B,) or positions (B, ...) that count (the unlabelled
+        mask: bool, the rows (B,) or positions (B, ...) that count (the unlabeled
             ones); None: all.
         weights: (B,) multiply the rows, or (B, ...) the positions.
         per_row: whether to return (B,), one value a row, in place of their mean.

@@ -40,7 +40,7 @@ class BatchValues:
             to the member's loss values (batch, ...).
         coefficients: variables by name.
         layers: those beside the members that transfer terms need.
-        labelled: members known to have a label on every row; not looked at.
+        labeled: members known to have a label on every row; not looked at.
         class_weights: weights of the classes, by member.
 
     Attributes:
@@ -59,13 +59,13 @@ class BatchValues:
         weights: dict[str, Tensor],
         coefficients: Mapping[str, keras.Variable],
         layers: TermLayers | None = None,
-        labelled: Collection[str] = (),
+        labeled: Collection[str] = (),
         class_weights: Mapping[str, ClassWeights] | None = None,
     ) -> None:
         """Store the parts; nothing is computed before it is asked for."""
         self.forward, self.members, self.losses = forward, members, losses
         self.weights, self.coefficients = weights, coefficients
-        self._layers, self._labelled = layers, labelled
+        self._layers, self._labelled = layers, labeled
         self.raw_labels, self._class_weights = labels, class_weights or {}
         self._labels: dict[str, Labels] = {}
         self._positions: dict[str, Positions] = {}
@@ -174,10 +174,10 @@ class BatchValues:
         values = ops.cast(values, "int32")
         return keep(values, labels.known, -1)
 
-    def unlabelled(self, name: str) -> Tensor | None:
+    def unlabeled(self, name: str) -> Tensor | None:
         """Return where a member has no label: (batch,) or (batch, ...) bool.
 
-        What the loss ignores by `ignore_class` is neither labelled nor unlabelled.
+        What the loss ignores by `ignore_class` is neither labeled nor unlabeled.
         None where the member has no labels at all.
         """
         labels, loss = self.labels(name), self.losses.get(name)
@@ -186,7 +186,7 @@ class BatchValues:
         if labels.known is None:
             return ops.zeros((self.forward.size,), dtype="bool")
         free = ops.logical_not(labels.known)
-        # -1 is unlabelled whether or not the loss ignores it as well.
+        # -1 is unlabeled whether or not the loss ignores it as well.
         if loss.ignore_class is None or loss.ignore_class < 0:
             return free
         raw = ops.convert_to_tensor(self.raw_labels[name])

@@ -42,7 +42,7 @@ class SupervisedBatch(Protocol):
     def classes(self, name: str) -> Tensor | None:
         """Return a member's true classes, -1 where there is none."""
 
-    def unlabelled(self, name: str) -> Tensor | None:
+    def unlabeled(self, name: str) -> Tensor | None:
         """Return where a member has no label."""
 
     def counted_classes(self, name: str) -> tuple[Tensor, Tensor] | None:

@@ -19,7 +19,7 @@ class RunningAccuracy(keras.layers.Layer):
     """Running accuracy of the members that a network gate compares.
 
     With validation data, it is the accuracy of the last validation. Without, it is the
-    accuracy on labelled training rows, each counted as it came by, over the whole
+    accuracy on labeled training rows, each counted as it came by, over the whole
     training so far. It says who learnt faster, and goes on saying so when all of them
     know their rows by heart and the present accuracy of each is 1.
 
@@ -58,7 +58,7 @@ class RunningAccuracy(keras.layers.Layer):
         """Take in one batch.
 
         Args:
-            right: labelled rows that a member classifies right, and labelled rows.
+            right: labeled rows that a member classifies right, and labeled rows.
             training: whether this is a training batch, or a validation batch.
         """
         if not self.names:

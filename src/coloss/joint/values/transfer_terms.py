@@ -180,7 +180,7 @@ class TransferTerms:
     def _counted(
         self, entry: Term, member: str, readings: list[Reading]
     ) -> Tensor | None:
-        """Return what counts: there on every side, and labelled as the term asks.
+        """Return what counts: there on every side, and labeled as the term asks.
 
         Of layers these are rows; which of their positions count is known once both
         are of one shape.
@@ -201,9 +201,9 @@ class TransferTerms:
         return both(mask, scoped)
 
     def _scoped(self, entry: Term, member: str) -> Tensor | None:
-        """Return what is labelled, or is not, as a term asks; None: all."""
+        """Return what is labeled, or is not, as a term asks; None: all."""
         if entry.scope == UNLABELED:
-            return self.batch.unlabelled(member)
+            return self.batch.unlabeled(member)
         labels = self.batch.labels(member)
         if labels is None:
             return ops.zeros((self.batch.forward.size,), dtype="bool")
