@@ -1,10 +1,10 @@
 """A gradient, an update or a state that is not finite, while the loss still is.
 
 Table of neighbors: where it arises (gradient of a large kernel, the optimizer's own
-arithmetic, a state of a layer) x who moves the weights (plain, momentum, Adam,
-clipping, loss scale, combined gradients, an update scaled by network). Plain Keras
-trains on and leaves NaN or infinity in the weights; here the weights and slots stay,
-byte for byte, and the error names member, variable and term.
+arithmetic, a state of a layer) x who moves the weights (plain, momentum, Adam, clips,
+loss scale, combined gradients, an update scaled by network). Plain Keras trains on and
+leaves NaN or infinity in the weights; here the weights and slots stay, byte for byte,
+and the error names member, variable and term.
 
 Found by trying: FIELD.md, row 15 (kernel (900, 8), inputs of 1e37, `10000*a + b`).
 """
@@ -65,7 +65,7 @@ OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.01),
     "momentum": lambda: keras.optimizers.SGD(0.01, momentum=0.9),
     "adam": lambda: keras.optimizers.Adam(0.01),
-    "adamw": lambda: keras.optimizers.AdamW(0.01, use_ema=True),
+    "adamw": lambda: keras.optimizers.AdamW(0.01),
     "clipnorm": lambda: keras.optimizers.Adam(0.01, clipnorm=1.0),
     "clipvalue": lambda: keras.optimizers.SGD(0.01, clipvalue=1.0),
     "own": lambda: type("Own", (keras.optimizers.SGD,), {})(0.01),

@@ -22,13 +22,14 @@ from coloss.joint.inputs.arrays import (
 from coloss.joint.inputs.input_checks import check_inputs
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.joint.inputs.sample_batch import show_batch
+from coloss.joint.keras_internals import sync_variables
 from coloss.joint.members import check_names
 from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.optimizers.learning_rates import (
     check_learning_rates,
     warn_of_learning_rates,
 )
-from coloss.joint.steps.non_finite import NonFiniteGuard
+from coloss.joint.steps.non_finite import NonFiniteGuard, with_guard
 from coloss.joint.supervision.class_weights import NONE_WEIGHED, resolve_class_weights
 from coloss.objective import ObjectiveWarning
 
@@ -145,14 +146,18 @@ class FitMixin(keras.Model):
         if is_array_data(x):
             arrays = self.check_arrays(x, y, sample_weight)
             x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
-        return super().evaluate(
-            x=x,
-            y=y,
-            batch_size=batch_size,
-            verbose=verbose,
-            sample_weight=sample_weight,
-            **_guarded(options),
-        )
+        try:
+            return super().evaluate(
+                x=x,
+                y=y,
+                batch_size=batch_size,
+                verbose=verbose,
+                sample_weight=sample_weight,
+                **with_guard(options),
+            )
+        except BaseException:
+            sync_variables(self)  # Keras does so only where all went well.
+            raise
 
     def predict(self, x: Any, *args: Any, **options: Any) -> dict[str, Any]:
         """Return outputs by member; rows whose input is missing are NaN.
@@ -378,16 +383,3 @@ class FitMixin(keras.Model):
         optimizers.check_trainable(
             self.optimizer, self.trainable_variables, dict(self.members)
         )
-
-
-def _guarded(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of `evaluate` with the guard among the callbacks.
-
-    Those that `fit` hands to a validation are a list that has one already.
-    """
-    callbacks = options.get("callbacks")
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return options
-    own = [] if callbacks is None else callbacks
-    own = list(own) if isinstance(own, list | tuple) else [own]
-    return {**options, "callbacks": [*own, NonFiniteGuard()]}

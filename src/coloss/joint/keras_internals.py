@@ -65,3 +65,16 @@ def output_structure(layer: Any) -> Any:
         return None
     arguments = nodes[0].arguments
     return layer.compute_output_spec(*arguments.args, **arguments.kwargs)
+
+
+def sync_variables(model: Any) -> None:
+    """Give a model's variables their present values.
+
+    During an epoch JAX holds them outside the variables. To be called by the thread
+    that trains or evaluates, between two steps.
+
+    Args:
+        model: a Keras model.
+    """
+    if getattr(model, "_jax_state_synced", True) is False:
+        model.jax_state_sync()

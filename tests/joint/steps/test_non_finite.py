@@ -49,16 +49,19 @@ def test_infinite_data_is_told_with_the_member_and_the_weights_before_it(linear)
     spoilt[20] = np.inf  # in the third batch
     options = {"batch_size": 8, "shuffle": False, "verbose": 0}
 
-    def batches():  # Arrays are refused before training.
-        for i in range(0, ROWS, 8):
-            rows = slice(i, i + 8)
+    class Batches(keras.utils.PyDataset):  # Arrays are refused before training.
+        def __len__(self):
+            return ROWS // 8
+
+        def __getitem__(self, index):
+            rows = slice(8 * index, 8 * index + 8)
             x = {"a": XA[rows], "b": XB[rows]}
-            yield x, {"a": targets[rows], "b": spoilt[rows]}
+            return x, {"a": targets[rows], "b": spoilt[rows]}
 
     start = {name: member.get_weights() for name, member in members.items()}
     model = compiled(members, "a + b", keras.optimizers.SGD(0.01), "mse")
     with pytest.raises(NonFiniteLossError) as caught:
-        model.fit(batches(), shuffle=False, verbose=0)
+        model.fit(Batches(), shuffle=False, verbose=0)
     assert {"b", "b_loss"} <= set(caught.value.entries)
     assert "a" not in caught.value.entries
     assert "'b'" in str(caught.value)

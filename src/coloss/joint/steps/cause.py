@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from coloss.joint.keras_internals import sync_variables
 from coloss.joint.supervision.step_report import GRADIENT, STATE, UPDATE, report_of
 from coloss.objective import reach
 
@@ -33,9 +34,7 @@ def cause_of(model: Any, entries: Mapping[str, float]) -> Cause:
     report = report_of(model)
     if report is None:
         return Cause()
-    if getattr(model, "_jax_state_synced", True) is False:
-        # During an epoch JAX holds the values outside the variables.
-        model.jax_state_sync()
+    sync_variables(model)
     flaws = report.flaws()
     if flaws:
         return Cause(f"the loss is not finite: {', '.join(flaws)}")

@@ -116,6 +116,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
         self._epoch, self._seen = epoch, 0
         self._begun: list[int] = []
         self._bad: dict[int, Mapping[str, Any]] = {}
+        self._bad_test: dict[int, Mapping[str, Any]] = {}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note the epoch and the thread that trains."""
@@ -159,15 +160,40 @@ class NonFiniteGuard(keras.callbacks.Callback):
             self._raise_first()
         raise_if_not_finite(logs, epoch=epoch, cause=self._cause)
 
-    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the loss of a batch that is not trained on.
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Start before the first batch that is not trained on."""
+        self._bad_test = {}
+
+    def on_test_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
+        """Raise what was found behind the computation.
 
         Raises:
-            NonFiniteLossError: if it is not finite.
+            NonFiniteLossError: if an earlier loss is not finite.
         """
-        raise_if_not_finite(
-            logs, step=batch, cause=self._cause, where="data that is not trained on: "
-        )
+        self._raise_test()
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Look at the loss of a batch that is not trained on."""
+        # The running mean stays what it is from then on; threads come in any order.
+        if not _is_fine(logs):
+            self._bad_test[batch] = dict(logs or {})
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Raise if a loss was not finite.
+
+        Raises:
+            NonFiniteLossError: if one was not.
+        """
+        self._raise_test()
+
+    def _raise_test(self) -> None:
+        if self._bad_test:
+            batch = min(self._bad_test)
+            where = "data that is not trained on: "
+            logs = self._bad_test[batch]
+            raise_if_not_finite(logs, step=batch, cause=self._cause, where=where)
 
     def _cause(self, entries: Mapping[str, Any]) -> Cause:
         return cause_of(self.model, entries) if self.model is not None else Cause()
@@ -181,6 +207,22 @@ class NonFiniteGuard(keras.callbacks.Callback):
         raise_if_not_finite(
             logs, epoch=self._epoch, step=step, since=since, cause=self._cause
         )
+
+
+def with_guard(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of `evaluate` with a guard among the callbacks.
+
+    Those that `fit` hands to a validation are a list that has one already.
+
+    Args:
+        options: as of `keras.Model.evaluate`.
+    """
+    given = options.get("callbacks")
+    if isinstance(given, keras.callbacks.CallbackList):
+        return options
+    own = [] if given is None else given
+    own = list(own) if isinstance(own, list | tuple) else [own]
+    return {**options, "callbacks": [*own, NonFiniteGuard()]}
 
 
 def _is_fine(logs: Mapping[str, Any] | None) -> bool:
