@@ -170,3 +170,20 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_words_of_the_language_build_expressions():
     built = coloss.distill(coloss.loss("a") >> coloss.loss("b"), temperature=2)
     assert coloss.Objective("distill(a >> b, temperature=2)").expression == built
+
+
+@pytest.mark.parametrize(
+    ("backend", "given", "expected"),
+    [("jax", None, "2"), ("torch", None, "2"), ("tensorflow", None, "None")]
+    + [("jax", "0", "0")],
+)
+def test_tensorflow_is_quiet_where_it_is_a_guest(backend, given, expected):
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    if given is not None:
+        environment["TF_CPP_MIN_LOG_LEVEL"] = given
+    code = "import os, coloss; print(os.environ.get('TF_CPP_MIN_LOG_LEVEL'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, check=True
+    )
+    assert done.stdout.decode().strip() == expected

@@ -28,7 +28,7 @@ FLOORS: Floors = (
     ("transfer", "weighting", "aggregation", "data"),
     ("objective", "owned_folder"),
     ("registry",),
-    ("_backend", "_version", "names", "checking", "writing", "typing"),
+    ("_backend", "_pages", "_version", "names", "checking", "writing", "typing"),
 )
 """From the top: a room imports rooms below it, and those beside it never."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from coloss._backend import choose_backend, require_backend
+from coloss import _pages
+from coloss._backend import choose_backend, quiet_tensorflow, require_backend
 from coloss._version import __version__
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 # Here, before anything imports Keras: it reads its backend once. That none is
 # installed is no error yet; objectives can be read and explained without one.
 choose_backend()
+quiet_tensorflow()
 
 # Where each public name lives. Nothing is imported before it is asked for, so that
 # reading and explaining an objective needs no Keras.
@@ -93,6 +95,14 @@ def _word(name: str) -> Any:
     if name in FUNCTIONS:
         return builder(name)
     raise AttributeError(f"module 'coloss' has no attribute {name!r}")
+
+
+def _write_study(result: Any, path: Any) -> Any:
+    """Write the page of a study; what draws it is imported then."""
+    return importlib.import_module("coloss.report").write_study(result, path)
+
+
+_pages.register("study", _write_study)
 
 
 def __dir__() -> list[str]:

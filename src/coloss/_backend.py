@@ -34,6 +34,16 @@ def choose_backend() -> bool:
     return False
 
 
+def quiet_tensorflow() -> None:
+    """Let TensorFlow keep its remarks on the processor to itself where it is a guest.
+
+    On other backends it is imported for TensorBoard's files and for `tf.data` only.
+    Errors are still told, and what the user chose stays.
+    """
+    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
 def require_backend() -> None:
     """Refuse to go on where `choose_backend` finds none, or one that cannot be used.
 

@@ -6,6 +6,8 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import keras
+
 from coloss.names import nearest, unknown
 from coloss.study.arms import Arm
 
@@ -75,7 +77,11 @@ def described(arm: Arm) -> str:
         if isinstance(value, str | int | float | bool) or value is None:
             return repr(value)
         if hasattr(value, "get_config"):
-            return f"{type(value).__name__}({text(value.get_config())})"
+            config = value.get_config()
+            if isinstance(value, keras.optimizers.Optimizer):
+                # Keras counts: the second "adam" of a process is "adam_1".
+                config = {k: v for k, v in config.items() if k != "name"}
+            return f"{type(value).__name__}({text(config)})"
         return str(getattr(value, "__qualname__", type(value).__name__))
 
     return f"{arm.objective} with {text(arm.coefficients)}, {text(arm.compile)}"

@@ -17,6 +17,7 @@ from coloss.study.arms import Run, read_arms, spread
 from coloss.study.controls import added
 from coloss.study.engines.choice import choose
 from coloss.study.engines.sequential import train_one
+from coloss.study.fingerprint import fingerprints
 from coloss.study.progress import StudyProgress
 from coloss.study.result import StudyResult
 from coloss.study.settings import Engine, Record, Training, judged_by
@@ -166,11 +167,12 @@ class Study:
 
         Raises:
             ValueError: before any training, if an arm cannot be trained, or the file
-                belongs to another study.
+                belongs to another study, or its runs had other data or networks.
         """
         compute = choose(engine, options)
         trials, training = self.prepare()
-        store = Store(path, self.description(training))
+        prints = self.fingerprints(self.arms, training.parts) if path else {}
+        store = Store(path, self.description(training), prints)
         try:
             beside = self._references() if references else None
             done = store.records()
@@ -333,6 +335,16 @@ class Study:
                 raise type(error)(f"arm {name!r}: {error}") from error
             trials[name] = trial
         return trials
+
+    def fingerprints(self, arms: Iterable[str], parts: Iterable[str]) -> dict[str, Any]:
+        """Return what tells the data and the networks of arms from others.
+
+        Args:
+            arms: their names.
+            parts: of the rows that are read, beside those to train on.
+        """
+        chosen = {name: self.arms[name] for name in arms}
+        return fingerprints(chosen, self._rows, self.seeds, ("train", *parts))
 
     def description(self, training: Training) -> dict[str, Any]:
         """Return what makes runs of equal keys the same runs."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from coloss import _pages
 from coloss.names import unknown
 from coloss.study.arms import Run
 from coloss.study.settings import Record
@@ -208,9 +209,7 @@ class StudyResult:
         Returns:
             The path.
         """
-        from importlib import import_module
-
-        import_module("coloss.report").write_study(self, path)
+        _pages.write("study", self, path)
         return Path(path)
 
     def seeds_needed(self, arm: str, effect: float, baseline: str | None = None) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from coloss.study.arms import Run
@@ -16,6 +18,9 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS study (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, record TEXT NOT NULL);
 """
+_PRINT = "fingerprint of "
+_MEND = "Give another `path`, or delete the file."
+_CLOSE = 1e-5
 
 
 class Store:
@@ -27,12 +32,20 @@ class Store:
         path: the file; made if it does not exist. None: in memory only.
         description: what the runs have in common, by name. A file of another study
             is refused.
+        fingerprints: of data and networks, by a name for each; what both studies have
+            must agree. See `coloss.study.fingerprint`.
 
     Raises:
-        ValueError: if the file holds runs of a study with another description.
+        ValueError: if the file holds runs of a study with another description, or on
+            other data or networks.
     """
 
-    def __init__(self, path: str | Path | None, description: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: str | Path | None,
+        description: Mapping[str, Any],
+        fingerprints: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         """Open the file and compare the description."""
         self.path = path
         if path is not None:
@@ -45,22 +58,51 @@ class Store:
             raise ValueError(
                 f"{where!r} is no file of a study: {error}. Give another `path`."
             ) from error
-        self._check(description)
-
-    def _check(self, description: Mapping[str, Any]) -> None:
-        given = {name: json.dumps(value) for name, value in description.items()}
         rows = self._connection.execute("SELECT name, value FROM study")
-        found = dict(rows.fetchall())
-        for name in found:
-            if found[name] != given.get(name):
+        found = {name: json.loads(value) for name, value in rows.fetchall()}
+        prints = {f"{_PRINT}{name}": value for name, value in fingerprints.items()}
+        if found:
+            self._check(found, description)
+            self._check_prints(found, prints)
+        new = [
+            (name, json.dumps(value))
+            for name, value in {**description, **prints}.items()
+            if name not in found
+        ]
+        with self._connection as connection:
+            connection.executemany("INSERT INTO study VALUES (?, ?)", new)
+
+    def _check(self, found: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+        # As JSON gives them back: a tuple is a list there.
+        given = json.loads(json.dumps(dict(description)))
+        for name, value in found.items():
+            if not name.startswith(_PRINT) and value != given.get(name):
                 raise ValueError(
                     f"{str(self.path)!r} holds runs of another study: {name} is "
-                    f"{found[name]} there and {given.get(name)} here. Give another "
-                    "`path`, or delete the file."
+                    f"{json.dumps(value)} there and {json.dumps(given.get(name))} "
+                    f"here. {_MEND}"
                 )
-        if not found:
-            with self._connection as connection:
-                connection.executemany("INSERT INTO study VALUES (?, ?)", given.items())
+
+    def _check_prints(
+        self, found: Mapping[str, Any], prints: Mapping[str, Any]
+    ) -> None:
+        if prints and not any(name.startswith(_PRINT) for name in found):
+            raise ValueError(
+                f"{str(self.path)!r} is of an earlier version, which did not write "
+                "down what data and networks its runs had: they cannot be compared. "
+                f"{_MEND}"
+            )
+        differing = [
+            f"{name.removeprefix(_PRINT)} {_difference(found[name], value)}"
+            for name, value in prints.items()
+            if name in found and not _agree(found[name], value)
+        ]
+        if differing:
+            more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+            raise ValueError(
+                f"{str(self.path)!r} holds runs on other data or networks: "
+                f"{differing[0]}{more}. {_MEND}"
+            )
 
     def add(self, record: Record, key: str | None = None) -> None:
         """Write a finished run; it is on the disk when this returns.
@@ -81,6 +123,30 @@ class Store:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def _agree(one: Any, other: Any) -> bool:
+    """Return whether two fingerprints are of the same thing, numbers to `_CLOSE`."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_agree(one[k], other[k]) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_agree, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=_CLOSE, abs_tol=_CLOSE)
+    return bool(one == other)
+
+
+def _difference(there: Any, here: Any) -> str:
+    if not isinstance(there, dict) or not isinstance(here, dict):
+        return "differ from those of the runs"
+    differing = [key for key in here if not _agree(there.get(key), here[key])]
+    told = [
+        f"{key} ({there.get(key)} there, {here[key]} here)"
+        if isinstance(here[key], int)
+        else key
+        for key in differing
+    ]
+    return f"differs in {', '.join(told)}"
 
 
 def finished_runs(path: str | Path) -> int:

@@ -62,6 +62,9 @@ class Tunable(Protocol):
     ) -> Iterator[Record]:
         """Yield each run's record as it is finished."""
 
+    def fingerprints(self, arms: Iterable[str], parts: Iterable[str]) -> dict[str, Any]:
+        """Return what tells the data and the networks of arms from others."""
+
     def description(self, training: Training) -> dict[str, Any]:
         """Return what makes runs of equal keys the same runs."""
 
@@ -158,7 +161,10 @@ class Measured:
         self.direction = self._training.direction
         self._verbose = verbose
         told = {**study.description(self._training), "tuned": arm}
-        self._store = Store(path, told)
+        parts = self._training.parts
+        self._store = Store(
+            path, told, study.fingerprints([arm], parts) if path else {}
+        )
         self._known = {k: self._value(r) for k, r in self._store.records().items()}
         self._rows: list[dict[str, Any]] = []
         self._final: dict[Point, float] = {}
