@@ -174,8 +174,12 @@ def test_words_of_the_language_build_expressions():
 
 @pytest.mark.parametrize(
     ("backend", "given", "expected"),
-    [("jax", None, "2"), ("torch", None, "2"), ("tensorflow", None, "None")]
-    + [("jax", "0", "0")],
+    [
+        ("jax", None, "2"),
+        ("torch", None, "2"),
+        ("tensorflow", None, "None"),
+        ("jax", "0", "0"),
+    ],
 )
 def test_tensorflow_is_quiet_where_it_is_a_guest(backend, given, expected):
     environment = {**os.environ, "KERAS_BACKEND": backend}
