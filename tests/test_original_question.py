@@ -133,12 +133,13 @@ def test_explain_says_what_the_formula_does(question):
     assert not [edge for edge in found.edges if edge.learner == "acoustic"]
     assert not found.unbounded  # softmax heads: clipped
     logits = keras.losses.CategoricalCrossentropy(from_logits=True)
-    model.compile(
-        loss=logits,
-        objective=question.PAPER,
-        coefficients=question.COEFFICIENTS,
-        on_ascent="allow",
-    )
+    with pytest.warns(coloss.ObjectiveWarning, match="'acoustic' expects logits"):
+        model.compile(
+            loss=logits,
+            objective=question.PAPER,
+            coefficients=question.COEFFICIENTS,
+            on_ascent="allow",
+        )
     assert model.explain().unbounded == ["visual", "text"]
 
 

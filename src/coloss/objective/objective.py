@@ -175,7 +175,12 @@ class Objective:
 
 
 def explain(objective: Objective | Expression | str, **options: Any) -> Explanation:
-    """Return what an objective will do to each network; see `Objective.explain`."""
+    """Return what an objective will do to each network.
+
+    Args:
+        objective: text, tree or `Objective`.
+        **options: those of `Objective.explain`.
+    """
     return Objective(objective).explain(**options)
 
 

@@ -52,7 +52,11 @@ def mixed():
 def joint():
     keras.utils.set_random_seed(0)
     helper = keras.Sequential(
-        [keras.Input((3,)), keras.layers.Dense(7, name="wide"), keras.layers.Dense(3)]
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(7, name="wide"),
+            keras.layers.Dense(3, "softmax"),
+        ]
     )
     model = JointModel({"plain": plain(), "mixed": mixed(), "helper": helper})
     model.compile(

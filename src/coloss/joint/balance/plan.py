@@ -19,13 +19,9 @@ from coloss.objective import Objective, reach
 from coloss.objective.derivative import linear
 from coloss.objective.expression import Expression
 from coloss.objective.intervals import range_of
-from coloss.objective.pointwise import ANY
-from coloss.objective.words import Range
 from coloss.weighting.base import Summand
 from coloss.weighting.methods import METHODS
 from coloss.weighting.schedules import coefficient_range
-
-_SIGNED_LOSSES = ("CosineSimilarity", "Poisson")
 
 
 @dataclass(frozen=True)
@@ -356,7 +352,7 @@ def _check_networks(plan: Plan, losses: Mapping[str, MemberLoss]) -> None:
 
 def _summands(plan: Plan, what: Weighable) -> list[Summand]:
     ranges = {name: coefficient_range(v) for name, v in what.coefficients.items()}
-    losses = {name: _loss_range(loss) for name, loss in what.losses.items()}
+    losses = {name: (loss.lowest, float("inf")) for name, loss in what.losses.items()}
     return [
         Summand(
             text=text,
@@ -370,11 +366,6 @@ def _summands(plan: Plan, what: Weighable) -> list[Summand]:
         )
         for (expression, text), kind in zip(what.summands, plan.kinds, strict=True)
     ]
-
-
-def _loss_range(loss: Any) -> Range:
-    owner = type(getattr(loss.rows, "__self__", None)).__name__
-    return ANY if owner in _SIGNED_LOSSES else (0.0, float("inf"))
 
 
 def _kind(expression: Expression, losses: Mapping[str, MemberLoss]) -> str:

@@ -38,6 +38,9 @@ _KIND_OF_CLASS = {
     getattr(losses, name): kind for kind, names in _KINDS.items() for name in names
 }
 
+_SIGNED = (losses.CosineSimilarity, losses.Poisson)
+"""Losses of Keras that can be negative."""
+
 
 @dataclass(frozen=True)
 class MemberLoss:
@@ -51,6 +54,7 @@ class MemberLoss:
         axis: of the outputs that the loss consumes: the classes, or the values.
         ignore_class: label that counts nowhere, as in
             `keras.losses.SparseCategoricalCrossentropy`; None: no such label.
+        lowest: the least value it can take; of a user's own, taken to be 0.
     """
 
     name: str
@@ -59,6 +63,7 @@ class MemberLoss:
     from_logits: bool | None
     axis: int = -1
     ignore_class: int | None = None
+    lowest: float = 0.0
 
     def __call__(self, labels: Tensor, outputs: Tensor) -> Tensor:
         """Return the loss of each position, in float32.
@@ -195,7 +200,8 @@ def _of_instance(name: str, loss: losses.Loss) -> MemberLoss:
     rows = _as_keras_calls(loss, kind)
     if kind == SPARSE and axis != -1:
         rows = _classes_last(loss, axis)
-    return MemberLoss(name, rows, kind, from_logits, axis, ignored)
+    lowest = float("-inf") if isinstance(loss, _SIGNED) else 0.0
+    return MemberLoss(name, rows, kind, from_logits, axis, ignored, lowest)
 
 
 def _as_keras_calls(loss: losses.Loss, kind: str) -> Callable[..., Tensor]:
