@@ -53,7 +53,8 @@ def arrays(name: str, kind: str) -> list[np.ndarray]:
 def called(name: str, kind: str, **options: Any) -> Any:
     if name in READS_LABELS:
         options.setdefault("labels", LABELS[kind])
-    return partial(TERMS[name][0], **options)
+    # No `partial`: TensorFlow would take its keywords for arguments to be traced.
+    return lambda *tensors, **more: TERMS[name][0](*tensors, **options, **more)
 
 
 def of_rows(name: str, kind: str, sides: list[np.ndarray]) -> np.ndarray:
