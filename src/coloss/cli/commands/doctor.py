@@ -22,7 +22,7 @@ def doctor(
     json: Json = False,
 ) -> None:
     """Check the installation; the help is above."""
-    with answering(json) as out:
+    with answering(json, any_backend=True) as out:
         from coloss.cli.errors import Exit
         from coloss.cli.health import findings
 
