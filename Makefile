@@ -45,9 +45,14 @@ types: .venv/.test  ## Types
 docs: .venv/.test  ## The documentation, in dist/docs; a broken link fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# Most of the time on JAX goes into machine code that runs once: it need not be optimised.
+# Most of the time on JAX goes into machine code that runs once: it is made in the way that
+# is quickest to make (no optimisation, one emitter, one piece), without places in the source.
+QUICK_XLA := XLA_FLAGS="--xla_backend_optimization_level=0 \
+	--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1" \
+	JAX_TRACEBACK_IN_LOCATIONS_LIMIT=0
+
 test-jax: .venv/.test  ## All tests, on JAX
-	$(THREADS) XLA_FLAGS=--xla_backend_optimization_level=0 KERAS_BACKEND=jax $(PYTEST)
+	$(THREADS) $(QUICK_XLA) KERAS_BACKEND=jax $(PYTEST)
 
 test-tensorflow: .venv/.test  ## The tests that concern a backend, on TensorFlow
 	$(THREADS) KERAS_BACKEND=tensorflow $(PYTEST) -m backend
