@@ -35,10 +35,10 @@ FLOORS: Floors = (
 FLOORS_OF_JOINT: Floors = (
     ("__init__",),
     ("model",),
-    ("fit", "compute_loss", "serialization"),
+    ("fit", "predict", "compute_loss", "serialization"),
     ("epoch_callback",),
     ("steps", "explain", "saving", "export"),
-    ("protocols",),
+    ("base", "protocols"),
     ("compiled", "step_context", "auxiliary"),
     ("optimizers", "balance"),
     ("values",),
@@ -46,7 +46,7 @@ FLOORS_OF_JOINT: Floors = (
     ("outputs",),
     ("supervision",),
     ("inputs",),
-    ("autodiff", "keras_internals", "members"),
+    ("autodiff", "keras_internals", "keras_model", "members"),
 )
 """The same inside `joint/`."""
 

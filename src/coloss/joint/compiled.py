@@ -5,20 +5,27 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
 from coloss.joint.checks.head_agreement import disagreements
 from coloss.joint.members import FUSED
+from coloss.joint.outputs.fusion import Fuse
 from coloss.joint.outputs.layer_outputs import Path, find_place
 from coloss.joint.supervision.loss_tracker import LossTracker
-from coloss.joint.supervision.member_loss import MemberLoss, resolve_losses
-from coloss.joint.supervision.metrics import MemberMetric, distinct, resolve_metrics
+from coloss.joint.supervision.member_loss import LossSpec, MemberLoss, resolve_losses
+from coloss.joint.supervision.metrics import (
+    MemberMetric,
+    MetricSpec,
+    distinct,
+    resolve_metrics,
+)
 from coloss.joint.supervision.step_report import StepReport
 from coloss.joint.values.batch_values import fused_loss
+from coloss.joint.values.coefficients import Coefficient
 from coloss.objective import Objective, ObjectiveWarning, reach
 from coloss.objective.expression import Expression
+from coloss.typing import Shape
 
 
 @dataclass(eq=False)
@@ -49,7 +56,7 @@ class CompiledSettings:
         found = [self.loss_tracker, *(one.metric for one in self.metrics)]
         return [*found, self.step_report]
 
-    def build_metrics(self, name: str, shape: Any) -> None:
+    def build_metrics(self, name: str, shape: Shape | None) -> None:
         """Create the state of metrics that take their size from a member's outputs.
 
         Args:
@@ -85,12 +92,12 @@ class CompiledSettings:
 
 def resolve_compiled(
     members: dict[str, keras.Model],
-    fuse: Any,
-    loss: Any,
-    objective: Any,
-    coefficients: Mapping[str, Any],
-    metrics: Any,
-    weighted_metrics: Any,
+    fuse: Fuse | None,
+    loss: LossSpec,
+    objective: str | Expression | Objective | None,
+    coefficients: Mapping[str, Coefficient],
+    metrics: MetricSpec,
+    weighted_metrics: MetricSpec,
 ) -> CompiledSettings:
     """Resolve and check the arguments of `compile`.
 

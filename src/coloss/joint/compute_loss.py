@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import keras
 from keras import ops
 
 from coloss.joint.autodiff.replica_loss import replica_scaled
 from coloss.joint.balance.loss import BalancedLoss, member_means
+from coloss.joint.base import JointBase
 from coloss.joint.inputs.missing_rows import clean, replace_rows
 from coloss.joint.keras_internals import mask_of
 from coloss.joint.members import FUSED
 from coloss.joint.outputs.forward import Forward
 from coloss.joint.values.batch_values import BatchValues
-from coloss.joint.values.metric_values import update_metrics
+from coloss.joint.values.metric_values import forward_of, update_metrics
 from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective.rows import evaluate
+from coloss.typing import Nested, Tensor
 
-Tensor = Any
 
-
-def _infinite(inputs: Any) -> Tensor:
+def _infinite(inputs: Nested) -> Tensor:
     """Return how many numbers of a member's inputs are infinite."""
     number = ops.zeros((), dtype="float32")
     for leaf in keras.tree.flatten(inputs):
@@ -31,15 +31,15 @@ def _infinite(inputs: Any) -> Tensor:
     return number
 
 
-class ComputeLossMixin(keras.Model):
+class ComputeLossMixin(JointBase):
     """`compute_loss`, where everything that is minimised comes together."""
 
     def compute_loss(
-        self: Any,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
+        self,
+        x: Mapping[str, Nested] | None = None,
+        y: Nested = None,
+        y_pred: Mapping[str, Tensor] | None = None,
+        sample_weight: Nested = None,
         training: bool = True,
     ) -> Tensor:
         """Return the objective on one batch, and log its parts.
@@ -55,7 +55,7 @@ class ComputeLossMixin(keras.Model):
             training: whether this is a training step.
         """
         settings = self.compiled_settings
-        forward = self._step_context.take() or self._rebuilt(x, y_pred)
+        forward = self._step_context.take() or self._rebuilt(x, y_pred or {})
         batch = self.batch_of(forward, y, sample_weight, training)
         if self._auxiliary.running_accuracy.names:
             TransferTerms(batch, self._auxiliary).observe(training)
@@ -79,8 +79,36 @@ class ComputeLossMixin(keras.Model):
         total = ops.convert_to_tensor(total, dtype="float32")
         return replica_scaled(self._unless_flawed(total, batch, x, training))
 
+    def compute_metrics(
+        self,
+        x: Nested,
+        y: Nested,
+        y_pred: Mapping[str, Tensor],
+        sample_weight: Nested = None,
+    ) -> dict[str, Tensor]:
+        """Update every member's metrics, and return all results.
+
+        Within a step the metrics were updated beside the loss, which knows the masks
+        of the outputs: on JAX they do not come out of the gradient with `y_pred`.
+
+        Args:
+            x: inputs by member.
+            y: labels, for all or by member.
+            y_pred: outputs by member, from `call`.
+            sample_weight: weights, for all or by member.
+        """
+        if not self._step_context.take_counted():
+            forward = forward_of({n: y_pred[n] for n in self._member_names})
+            batch = self.batch_of(forward, y, sample_weight)
+            update_metrics(self.compiled_settings.metrics, batch, y_pred.get(FUSED))
+        return self.get_metrics_result()
+
     def _unless_flawed(
-        self: Any, total: Tensor, batch: BatchValues, x: Any, training: bool
+        self,
+        total: Tensor,
+        batch: BatchValues,
+        x: Mapping[str, Nested] | None,
+        training: bool,
     ) -> Tensor:
         """Return NaN where the batch holds what no loss is defined for, and report it.
 
@@ -102,7 +130,9 @@ class ComputeLossMixin(keras.Model):
         self.compiled_settings.step_report.note_flaws(flaws)
         return ops.where(ops.any(flaws > 0), ops.full_like(total, float("nan")), total)
 
-    def _rebuilt(self: Any, x: Any, y_pred: Any) -> Forward:
+    def _rebuilt(
+        self, x: Mapping[str, Nested] | None, y_pred: Mapping[str, Tensor]
+    ) -> Forward:
         """Return a forward pass from predictions made outside of a step."""
         if any(self.compiled_settings.tapped.values()):
             raise RuntimeError(

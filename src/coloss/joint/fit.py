@@ -5,68 +5,72 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, overload
 
 import keras
 
+from coloss.joint.base import JointBase
 from coloss.joint.checks.array_checks import CheckedArrays, check_arrays
 from coloss.joint.checks.data_warnings import warn_of_data
 from coloss.joint.checks.head_agreement import check_outputs
+from coloss.joint.compiled import CompiledSettings
 from coloss.joint.epoch_callback import epoch_callbacks
 from coloss.joint.inputs.arrays import (
-    as_inputs,
     as_symbols,
     is_array_data,
     refuse_bare_array,
 )
-from coloss.joint.inputs.input_checks import check_inputs
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.joint.inputs.sample_batch import show_batch
 from coloss.joint.keras_internals import sync_variables
-from coloss.joint.members import check_names
 from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.optimizers.learning_rates import (
     check_learning_rates,
     warn_of_learning_rates,
 )
 from coloss.joint.steps.non_finite import NonFiniteGuard, with_guard
-from coloss.joint.supervision.class_weights import NONE_WEIGHED, resolve_class_weights
+from coloss.joint.supervision.class_weights import (
+    NONE_WEIGHED,
+    ClassWeight,
+    resolve_class_weights,
+)
 from coloss.objective import ObjectiveWarning
+from coloss.typing import ByMember, Callbacks, Nested
+
+Scores = float | list[float] | dict[str, float]
+"""The loss and the metrics: by name with `return_dict=True`, else in order."""
 
 
-class FitMixin(keras.Model):
+class FitMixin(JointBase):
     """Keras's entry points with every refusal before the first step."""
 
     _seen_shapes: tuple[str, Any] = ("", None)
     _traced_for = Complete()
     """Of the arrays that the train step is traced for."""
 
-    _outputs_checked_for: Any = None
+    _outputs_checked_for: CompiledSettings | None = None
     """The compiled settings for which the members' outputs were looked at."""
 
     _class_weights = _traced_weights = NONE_WEIGHED
     """Of the present `fit`, and of the train step as it is traced."""
-
-    _takes_some = False
-    """Whether `call` may be given the inputs of some members only."""
 
     _complete = Complete()
     """What train steps may rely on: within `fit`, of its arrays; else nothing."""
 
     def fit(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: object = None,
+        y: ByMember = None,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose: Any = "auto",
-        callbacks: Any = None,
+        verbose: int | str = "auto",
+        callbacks: Callbacks = None,
         validation_split: float = 0.0,
-        validation_data: Any = None,
+        validation_data: object = None,
         shuffle: bool = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
-        **options: Any,
+        class_weight: ClassWeight = None,
+        sample_weight: ByMember = None,
+        **options: object,
     ) -> keras.callbacks.History:
         """Train the members together; arguments as in `keras.Model.fit`.
 
@@ -131,15 +135,41 @@ class FitMixin(keras.Model):
                 **options,
             )
 
+    @overload
     def evaluate(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: object = ...,
+        y: ByMember = ...,
+        batch_size: int | None = ...,
+        verbose: int | str = ...,
+        sample_weight: ByMember = ...,
+        *,
+        return_dict: Literal[True],
+        **options: object,
+    ) -> dict[str, float]: ...
+
+    @overload
+    def evaluate(
+        self,
+        x: object = ...,
+        y: ByMember = ...,
+        batch_size: int | None = ...,
+        verbose: int | str = ...,
+        sample_weight: ByMember = ...,
+        return_dict: bool = ...,
+        **options: object,
+    ) -> Scores: ...
+
+    def evaluate(
+        self,
+        x: object = None,
+        y: ByMember = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
-        sample_weight: Any = None,
-        **options: Any,
-    ) -> Any:
+        verbose: int | str = "auto",
+        sample_weight: ByMember = None,
+        return_dict: bool = False,
+        **options: object,
+    ) -> Scores:
         """Return the loss and every metric; arguments as in `keras.Model.evaluate`."""
         self._assert_compile_called("evaluate")
         refuse_bare_array(x, self._member_names)
@@ -153,38 +183,21 @@ class FitMixin(keras.Model):
                 batch_size=batch_size,
                 verbose=verbose,
                 sample_weight=sample_weight,
+                return_dict=return_dict,
                 **with_guard(options),
             )
         except BaseException:
             sync_variables(self)  # Keras does so only where all went well.
             raise
 
-    def predict(self, x: Any, *args: Any, **options: Any) -> dict[str, Any]:
-        """Return outputs by member; rows whose input is missing are NaN.
-
-        Args:
-            x: inputs by member, or a dataset of such dicts. With those of some
-                members only, these alone are run; `fused` then is the mean over them
-                and, where `fuse` is a function of all outputs, left out.
-            *args: as in `keras.Model.predict`.
-            **options: as in `keras.Model.predict`.
-
-        Raises:
-            TypeError: if `x` is no dict by member.
-            ValueError: if arrays do not fit the members.
-        """
-        x = self._inputs_of_some(x)
-        with self._some_members():
-            return super().predict(x, *args, **options)
-
     def train_on_batch(
         self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        class_weight: Any = None,
+        x: Mapping[str, object],
+        y: ByMember = None,
+        sample_weight: ByMember = None,
+        class_weight: ClassWeight = None,
         return_dict: bool = False,
-    ) -> Any:
+    ) -> Scores:
         """Take one step on one batch, as in Keras.
 
         Raises:
@@ -207,11 +220,11 @@ class FitMixin(keras.Model):
 
     def test_on_batch(
         self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
+        x: Mapping[str, object],
+        y: ByMember = None,
+        sample_weight: ByMember = None,
         return_dict: bool = False,
-    ) -> Any:
+    ) -> Scores:
         """Evaluate one batch, as in Keras."""
         self._assert_compile_called("test_on_batch")
         arrays = self.check_arrays(x, y, sample_weight)
@@ -222,40 +235,11 @@ class FitMixin(keras.Model):
             return_dict=return_dict,
         )
 
-    def predict_on_batch(self, x: Any) -> dict[str, Any]:
-        """Return outputs by member for one batch; as `predict`."""
-        x = self._inputs_of_some(x)
-        with self._some_members():
-            return super().predict_on_batch(x)
-
-    def _inputs_of_some(self, x: Any) -> Any:
-        """Return the inputs of one member or more as arrays; a dataset as it is."""
-        members = dict(self.members)
-        refuse_bare_array(x, tuple(members))
-        if not is_array_data(x):
-            return x
-        check_names(x, tuple(members), "`x`", complete=not x)
-        members = {name: net for name, net in members.items() if name in x}
-        x = as_inputs(members, x)
-        check_inputs(members, x)
-        return x
-
-    @contextlib.contextmanager
-    def _some_members(self) -> Iterator[None]:
-        """Let `call` do without the inputs of some members, until the block ends."""
-        self._takes_some = True
-        try:
-            yield
-        finally:
-            self._takes_some = False
-            # Keras takes a model for built once it was called.
-            self.built = all(member.built for member in self.members.values())
-
     def check_arrays(
         self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
+        x: Mapping[str, object],
+        y: ByMember = None,
+        sample_weight: ByMember = None,
         where: str = "",
     ) -> CheckedArrays:
         """Return arrays as train steps take them, or say what is wrong with them.
@@ -288,7 +272,9 @@ class FitMixin(keras.Model):
             self._outputs_checked_for = settings
         return arrays
 
-    def data_warnings(self, x: Any, y: Any = None, where: str = "") -> list[str]:
+    def data_warnings(
+        self, x: Mapping[str, object], y: ByMember = None, where: str = ""
+    ) -> list[str]:
         """Return what would train without a word and teach nothing.
 
         Labels that are all unlabeled or of one class, inputs that are missing on
@@ -311,7 +297,7 @@ class FitMixin(keras.Model):
 
     @contextlib.contextmanager
     def expecting(
-        self: Any, complete: Complete, class_weight: Any = None
+        self, complete: Complete, class_weight: ClassWeight = None
     ) -> Iterator[None]:
         """Let train steps rely on what is complete, until the block ends.
 
@@ -330,12 +316,12 @@ class FitMixin(keras.Model):
         finally:
             self._complete, self._class_weights = before, NONE_WEIGHED
 
-    def _known_complete(self: Any, training: bool | None) -> Complete:
+    def _known_complete(self, training: bool | None) -> Complete:
         """Return what need not be looked at in this step."""
         inside = training and self._step_context.is_open
         return self._complete if inside else Complete()
 
-    def _symbolic_outputs(self, x: Mapping[str, Any]) -> Any:
+    def _symbolic_outputs(self, x: Mapping[str, Nested]) -> Mapping[str, Nested]:
         """Return the members' outputs as shapes; builds members that are not built."""
         symbols = as_symbols(self.members, x)
         key = str([(leaf.shape, leaf.dtype) for leaf in keras.tree.flatten(symbols)])
@@ -344,7 +330,7 @@ class FitMixin(keras.Model):
             self._seen_shapes = (key, self(symbols))
         return self._seen_shapes[1]
 
-    def _check_validation(self: Any, split: float, data: Any) -> None:
+    def _check_validation(self, split: float, data: object) -> None:
         """Refuse to train without the validation rows that a weighting reads."""
         plan = self._auxiliary.balance.plan
         if plan.validates and not split and data is None:
@@ -353,7 +339,7 @@ class FitMixin(keras.Model):
                 "losses: give `validation_data` or `validation_split`."
             )
 
-    def _with_own(self, callbacks: Any) -> Any:
+    def _with_own(self, callbacks: Callbacks) -> Callbacks:
         own = [*epoch_callbacks(), NonFiniteGuard()]
         if isinstance(callbacks, keras.callbacks.CallbackList):
             for callback in own:
@@ -370,7 +356,7 @@ class FitMixin(keras.Model):
         # First, so that what they log reaches History and the progress bar.
         return [*own, *given]
 
-    def _tell_direction(self, callback: Any) -> None:
+    def _tell_direction(self, callback: keras.callbacks.Callback) -> None:
         """Say what is better to a callback that monitors one of our entries.
 
         Keras looks this up among the metrics it was given itself.

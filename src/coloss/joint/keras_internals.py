@@ -6,15 +6,14 @@ new Keras changes it.
 
 from __future__ import annotations
 
-from typing import Any
-
+import keras
 from keras.src.backend import get_keras_mask, set_keras_mask
 from keras.src.utils.io_utils import ask_to_proceed_with_overwrite
 
-Tensor = Any
+from coloss.typing import FilePath, Nested, Tensor
 
 
-def mask_of(value: Any) -> Tensor | None:
+def mask_of(value: Tensor) -> Tensor | None:
     """Return the mask that layers attached to their output.
 
     Args:
@@ -26,17 +25,19 @@ def mask_of(value: Any) -> Tensor | None:
     return get_keras_mask(value)
 
 
-def attach_mask(value: Any, mask: Tensor) -> None:
+def attach_mask(value: Tensor, mask: Tensor) -> None:
     """Attach a mask to a tensor, as a layer does to its output."""
     set_keras_mask(value, mask)
 
 
-def may_overwrite(filepath: Any) -> bool:
+def may_overwrite(filepath: FilePath) -> bool:
     """Ask on the terminal whether a file may be replaced, as Keras's `save` asks."""
     return bool(ask_to_proceed_with_overwrite(filepath))
 
 
-def producer_of(tensor: Any) -> tuple[Any, list[Any]]:
+def producer_of(
+    tensor: keras.KerasTensor,
+) -> tuple[keras.Operation, list[keras.KerasTensor]]:
     """Return what made a symbolic tensor of a Functional model.
 
     Args:
@@ -50,7 +51,7 @@ def producer_of(tensor: Any) -> tuple[Any, list[Any]]:
     return history.operation, list(node.input_tensors)
 
 
-def output_structure(layer: Any) -> Any:
+def output_structure(layer: keras.layers.Layer) -> Nested:
     """Return what a layer returned when its network was put together.
 
     Args:
@@ -67,7 +68,7 @@ def output_structure(layer: Any) -> Any:
     return layer.compute_output_spec(*arguments.args, **arguments.kwargs)
 
 
-def sync_variables(model: Any) -> None:
+def sync_variables(model: keras.Model) -> None:
     """Give a model's variables their present values.
 
     During an epoch JAX holds them outside the variables. To be called by the thread

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
 
 import keras
 
 from coloss.names import nearest
 from coloss.objective.expression import check_identifier
 from coloss.objective.functions import FUNCTIONS
+from coloss.typing import Nested
 
 FUSED = "fused"
 
 
-def check_members(members: Any, fused: bool) -> dict[str, keras.Model]:
+def check_members(members: object, fused: bool) -> dict[str, keras.Model]:
     """Return the members as a dict, checked.
 
     Args:
@@ -56,7 +56,7 @@ def check_members(members: Any, fused: bool) -> dict[str, keras.Model]:
     return dict(members)
 
 
-def check_one_output(name: str, output: Any) -> None:
+def check_one_output(name: str, output: Nested) -> None:
     """Refuse a member whose output is not one tensor.
 
     Args:
@@ -78,7 +78,9 @@ def check_one_output(name: str, output: Any) -> None:
     )
 
 
-def check_names(given: Any, valid: Any, what: str, complete: bool = False) -> None:
+def check_names(
+    given: Collection[str], valid: Collection[str], what: str, complete: bool = False
+) -> None:
     """Refuse names that no member has.
 
     Args:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 import keras
 
+from coloss.aggregation.base import Aggregator
 from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.balance.checks import check_balance
 from coloss.joint.balance.parameter_groups import sharing
@@ -20,25 +20,33 @@ from coloss.joint.inputs.arrays import check_by_member
 from coloss.joint.inputs.missing_rows import Complete, replace_rows
 from coloss.joint.members import FUSED, check_members
 from coloss.joint.optimizers import resolve as optimizers
-from coloss.joint.optimizers.resolve import ANY
+from coloss.joint.optimizers.resolve import ANY, OptimizerSpec
 from coloss.joint.outputs.forward import Forward, run_members
-from coloss.joint.outputs.fusion import check_fuse, fused
+from coloss.joint.outputs.fusion import Fuse, check_fuse, fused
+from coloss.joint.predict import PredictMixin
 from coloss.joint.saving.config import shape_of
 from coloss.joint.serialization import SerializationMixin
 from coloss.joint.step_context import StepContext
 from coloss.joint.steps import Steps
 from coloss.joint.supervision.labels import route
+from coloss.joint.supervision.member_loss import LossSpec
+from coloss.joint.supervision.metrics import MetricSpec
 from coloss.joint.values.batch_values import BatchValues
-from coloss.joint.values.coefficients import ByName, Coefficients, starting_values
-from coloss.joint.values.metric_values import forward_of, update_metrics
+from coloss.joint.values.coefficients import (
+    ByName,
+    Coefficient,
+    Coefficients,
+    starting_values,
+)
 from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective import Expression, Objective
-
-Tensor = Any
+from coloss.objective.explanation import Explanation
+from coloss.typing import ByMember, Nested, Tensor
+from coloss.weighting.base import Weighting
 
 
 @keras.saving.register_keras_serializable(package="coloss")
-class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
+class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationMixin):
     """Several networks trained together, so that one learns from the others.
 
     Args:
@@ -72,9 +80,9 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
     def __init__(
         self,
         members: Mapping[str, keras.Model],
-        fuse: Any = None,
+        fuse: Fuse | None = None,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         """Take the members in; each is stored under its name."""
         super().__init__(name=name, **kwargs)
@@ -89,7 +97,7 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
         self._coefficients = Coefficients()
         self._auxiliary = AuxiliaryLayers()
         self._compiled_settings: CompiledSettings | None = None
-        self._arguments: Mapping[str, Any] = MappingProxyType({})
+        self._arguments: Mapping[str, object] = MappingProxyType({})
         self._step_context = StepContext()
         self.moving_coefficients: set[str] = set()
         self.built = all(member.built for member in checked.values())
@@ -131,15 +139,15 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
 
     def compile(
         self,
-        optimizer: Any = "adam",
-        loss: Any = None,
+        optimizer: OptimizerSpec = "adam",
+        loss: LossSpec = None,
         objective: str | Expression | Objective | None = None,
-        coefficients: Mapping[str, Any] | None = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
+        coefficients: Mapping[str, Coefficient] | None = None,
+        metrics: MetricSpec = None,
+        weighted_metrics: MetricSpec = None,
         on_ascent: str = "warn",
-        weighting: Any = None,
-        aggregator: Any = None,
+        weighting: Weighting | str | None = None,
+        aggregator: Aggregator | str | None = None,
         aggregation_level: str | None = None,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
@@ -235,7 +243,7 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
         }
         self._arguments = MappingProxyType(arguments)
 
-    def _beside_members(self) -> dict[str, list[Any]]:
+    def _beside_members(self) -> dict[str, list[keras.Variable]]:
         """Return trained variables outside the members, by the group that moves them.
 
         Those of no member, trained coefficients and weights, have one of their own.
@@ -276,7 +284,9 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
 
     # --- one step ----------------------------------------------------------------
 
-    def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> Any:
+    def call(
+        self, inputs: Mapping[str, Nested], training: bool | None = None
+    ) -> dict[str, Tensor]:
         """Run every member once.
 
         Args:
@@ -321,8 +331,8 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
     def batch_of(
         self,
         forward: Forward,
-        y: Any,
-        sample_weight: Any = None,
+        y: ByMember,
+        sample_weight: ByMember = None,
         training: bool = False,
     ) -> BatchValues:
         """Return what the objective's names mean on one batch.
@@ -345,37 +355,22 @@ class JointModel(Steps, FitMixin, ComputeLossMixin, SerializationMixin):
             self._class_weights if training else None,
         )
 
-    def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> dict[str, Any]:
-        """Update every member's metrics, and return all results.
-
-        Within a step the metrics were updated beside the loss, which knows the masks
-        of the outputs: on JAX they do not come out of the gradient with `y_pred`.
-
-        Args:
-            x: inputs by member.
-            y: labels, for all or by member.
-            y_pred: outputs by member, from `call`.
-            sample_weight: weights, for all or by member.
-        """
-        if not self._step_context.take_counted():
-            forward = forward_of({n: y_pred[n] for n in self._member_names})
-            batch = self.batch_of(forward, y, sample_weight)
-            update_metrics(self.compiled_settings.metrics, batch, y_pred.get(FUSED))
-        return self.get_metrics_result()
-
-    def train_step(self, *args: Any) -> Any:
+    def train_step(self, *args: Nested) -> Nested:
         """Take one step; layers that terms read are kept until its end."""
         with self._step_context.open():
             return super().train_step(*args)
 
-    def test_step(self, *args: Any) -> Any:
+    def test_step(self, *args: Nested) -> Nested:
         """Evaluate one batch; layers that terms read are kept until its end."""
         with self._step_context.open():
             return super().test_step(*args)
 
-    def explain(self, x: Any = None, y: Any = None, sample_weight: Any = None) -> Any:
+    def explain(
+        self,
+        x: Mapping[str, object] | None = None,
+        y: ByMember = None,
+        sample_weight: ByMember = None,
+    ) -> Explanation:
         """Return what the objective does to each network, before it is done.
 
         Args:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
 import keras
 
 from coloss.joint.balance.statistics import Conflict
+from coloss.joint.base import JointBase
 from coloss.joint.export.export import export
 from coloss.joint.saving import config as saving
 from coloss.joint.saving.whole_files import save_whole, saving_whole
 from coloss.names import nearest
+from coloss.typing import FilePath, Store
 
 
-class SerializationMixin(keras.Model):
+class SerializationMixin(JointBase):
     """Members by name, summary, export, and what `.keras` files hold."""
 
     @property
@@ -54,7 +56,9 @@ class SerializationMixin(keras.Model):
         """
         return self.auxiliary.balance.statistics.conflicts()
 
-    def summary(self, print_fn: Any = None, **options: Any) -> None:
+    def summary(
+        self, print_fn: Callable[[str], object] | None = None, **options: object
+    ) -> None:
         """Print each member's name, input, output and parameters, then its layers.
 
         Args:
@@ -65,10 +69,10 @@ class SerializationMixin(keras.Model):
 
     def save(
         self,
-        filepath: Any,
+        filepath: FilePath,
         overwrite: bool = True,
         zipped: bool | None = None,
-        **options: Any,
+        **options: object,
     ) -> None:
         """Write the joint model to a `.keras` file, as `keras.Model.save` does.
 
@@ -85,14 +89,14 @@ class SerializationMixin(keras.Model):
 
     def export(
         self,
-        filepath: Any,
+        filepath: FilePath,
         member: str | None = None,
         format: str | None = None,
         *,
         backend: str | None = None,
         verbose: bool = True,
         verify: bool = True,
-        **options: Any,
+        **options: object,
     ) -> None:
         """Write one member alone, or the whole joint model, for serving.
 
@@ -122,11 +126,11 @@ class SerializationMixin(keras.Model):
         """
         export(self, filepath, member, format, backend, verbose, verify, options)
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: Store) -> None:
         """Save the members' names; their weights are saved under these."""
         saving.save_names(self, store)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Refuse weights of other members.
 
         Raises:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
@@ -20,6 +19,7 @@ from coloss.joint.inputs.input_checks import check_inputs
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.joint.inputs.per_member import spell_out
 from coloss.joint.supervision.member_loss import MemberLoss
+from coloss.typing import ByMember, Nested
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +33,9 @@ class CheckedArrays:
         complete: members of which nothing is missing.
     """
 
-    x: dict[str, Any]
-    y: Any
-    sample_weight: Any
+    x: dict[str, Nested]
+    y: ByMember
+    sample_weight: ByMember
     complete: Complete
 
 
@@ -43,10 +43,10 @@ def check_arrays(
     members: Mapping[str, keras.Model],
     losses: dict[str, MemberLoss],
     needed: frozenset[str],
-    outputs_of: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-    x: Any,
-    y: Any,
-    sample_weight: Any = None,
+    outputs_of: Callable[[Mapping[str, Nested]], Mapping[str, Nested]],
+    x: Mapping[str, object],
+    y: ByMember,
+    sample_weight: ByMember = None,
     where: str = "",
 ) -> CheckedArrays:
     """Return array data as Keras's trainers take it, or say what is wrong with it.

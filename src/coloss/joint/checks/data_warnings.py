@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from coloss.joint.checks.label_counts import known_labels, present_rows
 from coloss.joint.inputs.arrays import to_numpy
 from coloss.joint.supervision.member_loss import CLASSES, MARGIN, MemberLoss
+from coloss.typing import ByMember, Nested, Tensor
 
 
 def warn_of_data(
     losses: Mapping[str, MemberLoss],
     needed: frozenset[str],
-    x: Mapping[str, Any],
-    y: Any,
+    x: Mapping[str, Nested],
+    y: ByMember,
     where: str = "",
 ) -> list[str]:
     """Return a sentence for each member that the data can teach nothing.
@@ -45,7 +45,7 @@ def warn_of_data(
     return found
 
 
-def _of_labels(loss: MemberLoss, labels: Any, present: np.ndarray) -> str | None:
+def _of_labels(loss: MemberLoss, labels: Tensor, present: np.ndarray) -> str | None:
     known, name = known_labels(loss, labels), loss.name
     rows = np.any(known.reshape(len(known), -1), axis=1)
     if not rows.any():

@@ -9,7 +9,6 @@ the values prove is an error before the first step.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
@@ -19,6 +18,7 @@ from coloss.joint.members import layers_of
 from coloss.joint.outputs.forward import run_members
 from coloss.joint.outputs.head import REAL, SIGMOID, SOFTMAX, UNKNOWN, Head, find_head
 from coloss.joint.supervision.member_loss import BINARY, CLASSES, MemberLoss
+from coloss.typing import Nested
 
 ROWS = 32
 """So many rows are looked at: a linear head shows itself in a few."""
@@ -47,7 +47,7 @@ def disagreements(
 def check_outputs(
     members: Mapping[str, keras.Model],
     losses: Mapping[str, MemberLoss],
-    x: Mapping[str, Any],
+    x: Mapping[str, Nested],
 ) -> list[str]:
     """Look at the outputs on some rows, of members whose last layer is not known good.
 
@@ -124,7 +124,7 @@ def _width(member: keras.Model) -> int | None:
     return outputs[0].shape[-1] if outputs else None
 
 
-def _some_outputs(name: str, member: keras.Model, x: Any) -> np.ndarray:
+def _some_outputs(name: str, member: keras.Model, x: Nested) -> np.ndarray:
     """Return outputs on the first rows that have an input; none if it must not be run.
 
     A network with a state, or for batches of one size only, is not run on other rows.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
@@ -18,16 +17,17 @@ from coloss.joint.supervision.member_loss import (
     SPARSE,
     MemberLoss,
 )
+from coloss.typing import ByMember, Shape, Tensor
 
 
 def check_labels(
     members: Mapping[str, keras.Model],
     losses: dict[str, MemberLoss],
-    outputs: Mapping[str, Any],
+    outputs: Mapping[str, Tensor],
     needed: frozenset[str],
     rows: int,
-    y: Any = None,
-    sample_weight: Any = None,
+    y: ByMember = None,
+    sample_weight: ByMember = None,
     where: str = "",
 ) -> frozenset[str]:
     """Refuse labels and weights that could not be trained on.
@@ -83,7 +83,7 @@ def check_labels(
     return frozenset(complete)
 
 
-def _check_rows(values: Any, rows: int, what: str) -> None:
+def _check_rows(values: Tensor, rows: int, what: str) -> None:
     shape = np.shape(values)
     if not shape or shape[0] != rows:
         found = f"{shape[0]} rows" if shape else type(values).__name__
@@ -91,7 +91,7 @@ def _check_rows(values: Any, rows: int, what: str) -> None:
 
 
 def _check_labels(
-    loss: MemberLoss, labels: np.ndarray, shape: tuple[int | None, ...], where: str
+    loss: MemberLoss, labels: np.ndarray, shape: Shape, where: str
 ) -> None:
     what = f"{where}labels of {loss.name!r}"
     if labels.dtype.kind in TEXT:
@@ -119,8 +119,8 @@ def _check_labels(
 
 
 def _classes_last(
-    loss: MemberLoss, labels: np.ndarray, shape: tuple[int | None, ...]
-) -> tuple[np.ndarray, tuple[int | None, ...]]:
+    loss: MemberLoss, labels: np.ndarray, shape: Shape
+) -> tuple[np.ndarray, Shape]:
     """Return labels and the outputs' shape with the axis of the classes last."""
     if loss.kind not in CLASSES or loss.axis in (-1, len(shape) - 1):
         return labels, shape
@@ -144,7 +144,7 @@ def _labeled_throughout(loss: MemberLoss, labels: np.ndarray) -> bool:
 
 
 def _check_classes(
-    what: str, loss: MemberLoss, labels: np.ndarray, shape: tuple[int | None, ...]
+    what: str, loss: MemberLoss, labels: np.ndarray, shape: Shape
 ) -> None:
     classes = shape[-1]
     positions = len(shape) - 1
@@ -188,13 +188,11 @@ def _check_range(
     )
 
 
-def _short(value: Any) -> str:
+def _short(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _check_distribution(
-    what: str, kind: str, labels: np.ndarray, shape: tuple[int | None, ...]
-) -> None:
+def _check_distribution(what: str, kind: str, labels: np.ndarray, shape: Shape) -> None:
     if len(shape) == 1:  # Outputs (rows,): one value a row, with or without an axis.
         shape = (*shape, 1)
     width = shape[-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from coloss.joint.inputs.arrays import to_numpy
 from coloss.joint.supervision.labels import read_labels
 from coloss.joint.supervision.member_loss import MemberLoss
+from coloss.typing import Nested, Shape, Tensor
 
 _BYTES = 2**26
 """So many bytes of labels are read at a time: all may not fit on the device."""
@@ -44,7 +44,7 @@ class LabelCounts:
         return self.rows - self.labeled
 
 
-def present_rows(x: Any) -> np.ndarray:
+def present_rows(x: Nested) -> np.ndarray:
     """Return which rows have an input: (rows,) bool.
 
     Args:
@@ -59,7 +59,7 @@ def present_rows(x: Any) -> np.ndarray:
 
 
 def known_labels(
-    loss: MemberLoss, labels: Any, outputs: tuple[int | None, ...] | None = None
+    loss: MemberLoss, labels: Tensor, outputs: Shape | None = None
 ) -> np.ndarray:
     """Return where labels are known, as the loss will read them.
 
@@ -75,7 +75,7 @@ def known_labels(
 
 
 def _known_parts(
-    loss: MemberLoss, labels: Any, outputs: tuple[int | None, ...] | None
+    loss: MemberLoss, labels: Tensor, outputs: Shape | None
 ) -> Iterator[np.ndarray]:
     rows, bytes_a_row = len(labels), to_numpy(labels[:1]).nbytes
     size = max(1, _BYTES // max(1, bytes_a_row))
@@ -90,10 +90,10 @@ def _known_parts(
 
 def count_labels(
     loss: MemberLoss,
-    labels: Any,
-    x: Any,
+    labels: Tensor,
+    x: Nested,
     mask: np.ndarray | None = None,
-    outputs: tuple[int | None, ...] | None = None,
+    outputs: Shape | None = None,
 ) -> LabelCounts:
     """Count the rows and positions of one member.
 

@@ -8,12 +8,13 @@ a NumPy array here, once, so that every check and Keras see the same thing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TypeGuard
 
 import keras
 import numpy as np
 
 from coloss.joint.members import check_names
+from coloss.typing import ByMember, Nested, Tensor
 
 TEXT = ("O", "U", "S")
 """Kinds of NumPy dtypes that hold text or Python objects."""
@@ -21,12 +22,12 @@ TEXT = ("O", "U", "S")
 _TENSORS = ("jax", "jaxlib", "torch", "tensorflow", "scipy")
 
 
-def is_array_data(x: Any) -> bool:
+def is_array_data(x: object) -> TypeGuard[Mapping[str, object]]:
     """Return whether `x` is a dict of arrays, as opposed to a dataset."""
     return isinstance(x, Mapping)
 
 
-def refuse_bare_array(x: Any, names: Sequence[str]) -> None:
+def refuse_bare_array(x: object, names: Sequence[str]) -> None:
     """Refuse one array, frame or list in the place of a dict by member.
 
     Args:
@@ -43,7 +44,7 @@ def refuse_bare_array(x: Any, names: Sequence[str]) -> None:
         raise _not_by_member(x, names, " or a dataset of such dicts")
 
 
-def check_by_member(x: Any, names: Sequence[str], complete: bool = True) -> None:
+def check_by_member(x: object, names: Sequence[str], complete: bool = True) -> None:
     """Refuse inputs of a step that are no dict by member.
 
     Args:
@@ -60,7 +61,7 @@ def check_by_member(x: Any, names: Sequence[str], complete: bool = True) -> None
     check_names(x, names, "`x`", complete)
 
 
-def _not_by_member(x: Any, names: Sequence[str], otherwise: str = "") -> TypeError:
+def _not_by_member(x: object, names: Sequence[str], otherwise: str = "") -> TypeError:
     keys = ", ".join(f'"{name}": ...' for name in names)
     return TypeError(
         f"`x` must be a dict of inputs by member ({{{keys}}}){otherwise}; "
@@ -68,7 +69,7 @@ def _not_by_member(x: Any, names: Sequence[str], otherwise: str = "") -> TypeErr
     )
 
 
-def _described(value: Any) -> str:
+def _described(value: object) -> str:
     # A tensor has another type inside of a compiled step.
     kind = "a tensor" if keras.ops.is_tensor(value) else type(value).__name__
     if isinstance(value, list | tuple):
@@ -78,8 +79,8 @@ def _described(value: Any) -> str:
 
 
 def as_inputs(
-    members: Mapping[str, keras.Model], x: Mapping[str, Any], where: str = ""
-) -> dict[str, Any]:
+    members: Mapping[str, keras.Model], x: Mapping[str, object], where: str = ""
+) -> dict[str, Nested]:
     """Return inputs by member with an array at every place.
 
     Args:
@@ -97,7 +98,7 @@ def as_inputs(
     }
 
 
-def as_labels(y: Any, names: Sequence[str], rows: int, what: str) -> Any:
+def as_labels(y: ByMember, names: Sequence[str], rows: int, what: str) -> ByMember:
     """Return labels or weights as arrays: None, one array, or a dict by member.
 
     Args:
@@ -126,7 +127,7 @@ def as_labels(y: Any, names: Sequence[str], rows: int, what: str) -> Any:
     return as_array(y, what)
 
 
-def as_array(value: Any, what: str) -> Any:
+def as_array(value: Tensor, what: str) -> Tensor:
     """Return something that holds rows as an array; anything else as it is.
 
     Args:
@@ -156,12 +157,12 @@ def as_array(value: Any, what: str) -> Any:
         ) from None
 
 
-def is_tensor(value: Any) -> bool:
+def is_tensor(value: object) -> bool:
     """Return whether this is a tensor of a backend, or a sparse matrix."""
     return type(value).__module__.partition(".")[0] in _TENSORS
 
 
-def to_numpy(value: Any) -> np.ndarray:
+def to_numpy(value: object) -> np.ndarray:
     """Return an array or a tensor of any backend as a NumPy array."""
     if keras.ops.is_tensor(value):
         return keras.ops.convert_to_numpy(value)
@@ -171,14 +172,14 @@ def to_numpy(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
-def _of_frame(value: Any) -> np.ndarray:
+def _of_frame(value: object) -> np.ndarray:
     found = np.asarray(value)
     if found.dtype != object or not hasattr(value, "to_numpy"):
         return found
     # pandas gives objects for columns of different types (bool beside float), and for
     # its nullable ones; numbers they are all the same. Text stays what it is.
     dtypes = getattr(value, "dtypes", None)
-    columns: list[Any] = [dtypes]
+    columns: list[object] = [dtypes]
     if isinstance(dtypes, Iterable):
         columns = list(dtypes)
     # Of a categorical column the categories may be numbers.
@@ -189,7 +190,7 @@ def _of_frame(value: Any) -> np.ndarray:
     return found
 
 
-def _input(member: keras.Model | None, value: Any, what: str) -> Any:
+def _input(member: keras.Model | None, value: object, what: str) -> Nested:
     if isinstance(value, Mapping):
         return {
             key: _input(None, part, f"{what}, {key!r}") for key, part in value.items()
@@ -208,7 +209,7 @@ def is_text(values: np.ndarray) -> bool:
     )
 
 
-def _text_as_tensor(value: Any) -> Any:
+def _text_as_tensor(value: Tensor) -> Tensor:
     # Keras takes text as tensors of TensorFlow only; other backends have none.
     tensorflow = keras.backend.backend() == "tensorflow"
     if tensorflow and isinstance(value, np.ndarray) and is_text(value):
@@ -216,7 +217,7 @@ def _text_as_tensor(value: Any) -> Any:
     return value
 
 
-def _lists_inputs(member: keras.Model | None, value: Sequence[Any]) -> bool:
+def _lists_inputs(member: keras.Model | None, value: Sequence[Tensor]) -> bool:
     """Return whether a list holds the inputs of a network, not the rows of one."""
     expected = getattr(member, "inputs", None) if member and member.built else None
     arrays = all(hasattr(part, "shape") for part in value)
@@ -229,7 +230,9 @@ def _lists_inputs(member: keras.Model | None, value: Sequence[Any]) -> bool:
     return arrays and all(len(part.shape) > 1 for part in value)
 
 
-def as_symbols(members: Mapping[str, keras.Model], x: Mapping[str, Any]) -> Any:
+def as_symbols(
+    members: Mapping[str, keras.Model], x: Mapping[str, Nested]
+) -> dict[str, Nested]:
     """Return inputs as shapes and dtypes, for a batch of any size.
 
     Args:
@@ -239,7 +242,7 @@ def as_symbols(members: Mapping[str, keras.Model], x: Mapping[str, Any]) -> Any:
     inputs = [i for m in members.values() for i in getattr(m, "inputs", None) or ()]
     batch = next((i.shape[0] for i in inputs if i.shape[0] is not None), None)
 
-    def symbol(leaf: Any) -> keras.KerasTensor:
+    def symbol(leaf: Tensor) -> keras.KerasTensor:
         if getattr(leaf.dtype, "kind", "") in TEXT:
             dtype = "string"
         else:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
 
 from coloss.joint.inputs.arrays import TEXT, is_tensor, is_text, to_numpy
 from coloss.joint.members import check_names, layers_of
+from coloss.typing import Nested, Tensor
 
 
 def check_inputs(
-    members: Mapping[str, keras.Model], x: Mapping[str, Any], where: str = ""
+    members: Mapping[str, keras.Model], x: Mapping[str, Nested], where: str = ""
 ) -> tuple[int, frozenset[str]]:
     """Check names, shapes, rows and partial NaN of the inputs.
 
@@ -59,12 +59,12 @@ def _check_count(count: int, rows: int, what: str, counts: dict[str, int]) -> No
         )
 
 
-def _symbols(member: keras.Model) -> list[Any]:
+def _symbols(member: keras.Model) -> list[keras.KerasTensor]:
     """Return the inputs of a network as it was built; none where it does not say."""
     return (getattr(member, "inputs", None) if member.built else None) or []
 
 
-def _check_shape(what: str, member: keras.Model, leaves: list[Any]) -> None:
+def _check_shape(what: str, member: keras.Model, leaves: list[Tensor]) -> None:
     expected = _symbols(member)
     if len(expected) != len(leaves):
         return
@@ -79,7 +79,7 @@ def _check_shape(what: str, member: keras.Model, leaves: list[Any]) -> None:
             raise ValueError(f"{what} has rows of shape {found}; expected {wanted}.")
 
 
-def _check_values(what: str, member: keras.Model, index: int, leaf: Any) -> bool:
+def _check_values(what: str, member: keras.Model, index: int, leaf: Tensor) -> bool:
     """Return whether rows are missing; refuse those that are in part, and text."""
     if is_tensor(leaf) and type(leaf).__module__.startswith("scipy."):
         return False

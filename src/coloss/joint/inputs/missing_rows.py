@@ -7,12 +7,11 @@ reach a value or a gradient; their outputs are NaN and count nowhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 from keras import ops
 
-Tensor = Any
+from coloss.typing import Nested, Tensor
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Complete:
         return Complete(self.inputs & other.inputs, self.labels & other.labels)
 
 
-def clean(inputs: Any) -> tuple[Any, Tensor | None]:
+def clean(inputs: Nested) -> tuple[Nested, Tensor | None]:
     """Replace missing rows by zeros.
 
     Args:

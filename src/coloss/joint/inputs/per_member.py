@@ -7,14 +7,16 @@ it sees them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from coloss.joint.members import check_names
+from coloss.typing import ByMember, Tensor
 
 
-def spell_out(names: tuple[str, ...], y: Any, sample_weight: Any) -> tuple[Any, Any]:
+def spell_out(
+    names: tuple[str, ...], y: ByMember, sample_weight: ByMember
+) -> tuple[ByMember, ByMember]:
     """Return labels and sample weights of equal structure.
 
     Args:
@@ -30,18 +32,19 @@ def spell_out(names: tuple[str, ...], y: Any, sample_weight: Any) -> tuple[Any, 
         return y, sample_weight
     if not isinstance(y, Mapping) and not isinstance(sample_weight, Mapping):
         return y, sample_weight
-    if not isinstance(y, Mapping):
-        y = dict.fromkeys(names, y)
+    by_member: Mapping[str, Tensor] = (
+        y if isinstance(y, Mapping) else dict.fromkeys(names, y)
+    )
     check_names(
         sample_weight if isinstance(sample_weight, Mapping) else (),
         names,
         "`sample_weight`",
     )
     weights = {}
-    for name, labels in y.items():
+    for name, labels in by_member.items():
         given = sample_weight
         if isinstance(sample_weight, Mapping):
             given = sample_weight.get(name)
         rows = np.shape(labels)[0]
         weights[name] = np.ones(rows, "float32") if given is None else given
-    return dict(y), weights
+    return dict(by_member), weights

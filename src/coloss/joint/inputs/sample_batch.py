@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 
 from coloss.joint.inputs.arrays import is_array_data
+from coloss.typing import ByMember, Callbacks, Nested
 
 ROWS = 256
 
 
-def show_batch(callbacks: Any, x: Any, y: Any, sample_weight: Any) -> None:
+def show_batch(
+    callbacks: Callbacks, x: object, y: ByMember, sample_weight: ByMember
+) -> None:
     """Call `take_batch(batch)` of every callback that has it.
 
     Args:
@@ -30,7 +31,9 @@ def show_batch(callbacks: Any, x: Any, y: Any, sample_weight: Any) -> None:
             callback.take_batch(first_batch(x, y, sample_weight))
 
 
-def first_batch(x: Any, y: Any, sample_weight: Any) -> tuple[Any, ...] | None:
+def first_batch(
+    x: object, y: ByMember, sample_weight: ByMember
+) -> tuple[Nested, ...] | None:
     """Return (x, y, sample_weight) of some rows; None: not without taking them.
 
     Of arrays it takes rows from all over: they may be sorted.

@@ -9,9 +9,10 @@ for several, a `JointOptimizer` keeps the members apart.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TypeAlias
 
 import keras
+from keras.optimizers import Optimizer
 
 from coloss.joint.members import is_frozen
 from coloss.joint.optimizers import inner
@@ -23,16 +24,22 @@ from coloss.joint.optimizers.joint_optimizer import (
 )
 from coloss.names import nearest
 
+OptimizerOf: TypeAlias = str | Mapping[str, object] | Optimizer
+"""One optimizer: its name, its configuration, or an instance."""
+
+OptimizerSpec: TypeAlias = OptimizerOf | Mapping[str, OptimizerOf] | None
+"""What `compile(optimizer=)` takes: one for all members, or by member."""
+
 __all__ = ["ANY", "Extra", "JointOptimizer", "check_trainable", "resolve"]
 
 
 def resolve(
-    optimizer: Any,
-    members: Mapping[str, Any],
+    optimizer: OptimizerSpec,
+    members: Mapping[str, keras.Model],
     *,
     reached: Collection[str] | None = None,
     extra: Extra | None = None,
-) -> Any:
+) -> Optimizer | None:
     """Make the Keras optimizer of a joint model from what the user wrote.
 
     One optimizer for all stays the user's own instance, unless it has
@@ -88,7 +95,9 @@ def resolve(
 
 
 def check_trainable(
-    optimizer: Any, variables: list[Any], members: Mapping[str, Any]
+    optimizer: Optimizer | None,
+    variables: list[keras.Variable],
+    members: Mapping[str, keras.Model],
 ) -> None:
     """Refuse to train when `trainable` changed after `compile`.
 
@@ -118,14 +127,14 @@ def check_trainable(
 
 
 def _by_member(
-    given: Mapping[str, Any],
-    members: Mapping[str, Any],
+    given: Mapping[str, OptimizerOf],
+    members: Mapping[str, keras.Model],
     reached: Collection[str] | None,
     extra: Extra | None,
 ) -> JointOptimizer:
     check_names(given, members, reached)
     made = {id(value): _get(value, name) for name, value in given.items()}
-    groups: dict[str, Any] = {}
+    groups: dict[str, Optimizer] = {}
     used: set[int] = set()
     for name in members:
         value = given.get(name, given.get(ANY))
@@ -136,7 +145,9 @@ def _by_member(
     )
 
 
-def _own(optimizer: Any, name: str, value: Any, used: set[int]) -> Any:
+def _own(
+    optimizer: Optimizer | None, name: str, value: object, used: set[int]
+) -> Optimizer:
     """Return the user's instance the first time it is used alone, else a clone."""
     if optimizer is None:
         raise TypeError(
@@ -144,14 +155,14 @@ def _own(optimizer: Any, name: str, value: Any, used: set[int]) -> Any:
             "it is, freeze it before `compile`: `member.trainable = False`."
         )
     inner.check({name: optimizer})
-    if optimizer is not value or id(optimizer) in used:
+    if id(optimizer) != id(value) or id(optimizer) in used:
         return inner.clone(optimizer, name)
     used.add(id(optimizer))
     optimizer.name = name
     return optimizer
 
 
-def _get(value: Any, name: str) -> Any:
+def _get(value: OptimizerOf | None, name: str) -> Optimizer | None:
     try:
         return keras.optimizers.get(value)
     except ValueError as error:
@@ -166,18 +177,22 @@ def _get(value: Any, name: str) -> Any:
         ) from error
 
 
-def _is_config(value: Mapping[str, Any]) -> bool:
+def _is_config(value: Mapping[str, object]) -> bool:
     return isinstance(value.get("class_name"), str) and "config" in value
 
 
-def _leaves_out(members: Mapping[str, Any], reached: Collection[str] | None) -> bool:
+def _leaves_out(
+    members: Mapping[str, keras.Model], reached: Collection[str] | None
+) -> bool:
     if reached is None:
         return False
     check_names({ANY: None}, members, reached)
     return any(not is_frozen(m) and n not in reached for n, m in members.items())
 
 
-def _scaled(optimizer: Any, like: Any) -> Any:
+def _scaled(
+    optimizer: Optimizer, like: keras.optimizers.LossScaleOptimizer
+) -> keras.optimizers.LossScaleOptimizer:
     return keras.optimizers.LossScaleOptimizer(
         optimizer,
         initial_scale=like.initial_scale,

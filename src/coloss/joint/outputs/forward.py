@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import keras
 from keras import ops
@@ -13,8 +12,7 @@ from coloss.joint.inputs.missing_rows import clean
 from coloss.joint.keras_internals import mask_of
 from coloss.joint.members import check_one_output, is_frozen
 from coloss.joint.outputs.layer_outputs import Path, recording
-
-Tensor = Any
+from coloss.typing import Nested, Tensor
 
 
 @dataclass
@@ -42,7 +40,7 @@ class Forward:
 
 def run_members(
     members: Mapping[str, keras.Model],
-    inputs: Mapping[str, Any],
+    inputs: Mapping[str, Nested],
     training: bool | None,
     tapped: Mapping[str, tuple[Path, ...]],
     complete: Collection[str] = (),
@@ -78,7 +76,7 @@ def run_members(
     return forward
 
 
-def _build(member: keras.Model, inputs: Any) -> None:
+def _build(member: keras.Model, inputs: Nested) -> None:
     """Let a network create its variables: this calls its layers, once more."""
 
     def symbol(leaf: Tensor) -> keras.KerasTensor:
@@ -88,7 +86,7 @@ def _build(member: keras.Model, inputs: Any) -> None:
     member(keras.tree.map_structure(symbol, inputs))
 
 
-def _call(member: keras.Model, inputs: Any, training: bool | None) -> Tensor:
+def _call(member: keras.Model, inputs: Nested, training: bool | None) -> Tensor:
     if member._call_has_training_arg:
         return member(inputs, training=training)
     return member(inputs)

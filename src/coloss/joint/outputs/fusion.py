@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import keras
 from keras import ops
 
 from coloss.joint.inputs.missing_rows import replace_rows
 from coloss.joint.supervision.member_loss import BINARY, CLASSES, MemberLoss
+from coloss.typing import Tensor
 
-Tensor = Any
-Fuse = str | Callable[[dict[str, Tensor]], Tensor]
+Fuse: TypeAlias = str | Callable[[dict[str, Tensor]], Tensor]
+"""How one prediction comes of all: \"mean\", or a function of the outputs."""
 
 
-def check_fuse(fuse: Any) -> Fuse | None:
+def check_fuse(fuse: Fuse | None) -> Fuse | None:
     """Return `fuse` if it can be used.
 
     Raises:

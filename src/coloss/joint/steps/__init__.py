@@ -15,7 +15,12 @@ from coloss.joint.steps.non_finite import (
 )
 
 if TYPE_CHECKING:
-    from coloss.joint.steps.jax import Steps
+    from coloss.joint.base import StepBase
+
+    class Steps(StepBase):
+        """What the steps of all backends have in common."""
+
+        guarded: bool
 else:
     # `autodiff` has refused any other backend.
     Steps = import_module(f"{__name__}.{keras.backend.backend()}").Steps

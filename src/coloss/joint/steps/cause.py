@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from coloss.joint.base import JointBase
 from coloss.joint.keras_internals import sync_variables
 from coloss.joint.supervision.step_report import GRADIENT, STATE, UPDATE, report_of
 from coloss.objective import reach
@@ -24,7 +24,7 @@ class Cause:
     variable: str | None = None
 
 
-def cause_of(model: Any, entries: Mapping[str, float]) -> Cause:
+def cause_of(model: JointBase, entries: Mapping[str, float]) -> Cause:
     """Return what the model's report says of the first bad step.
 
     Args:
@@ -44,7 +44,7 @@ def cause_of(model: Any, entries: Mapping[str, float]) -> Cause:
     return _of_variable(model, kind, position)
 
 
-def _of_variable(model: Any, kind: int, position: int) -> Cause:
+def _of_variable(model: JointBase, kind: int, position: int) -> Cause:
     trained = model.trainable_variables
     variables = model.non_trainable_variables if kind == STATE else trained
     if not 0 <= position < len(variables):
@@ -67,7 +67,7 @@ def _of_variable(model: Any, kind: int, position: int) -> Cause:
     )
 
 
-def _terms(model: Any, owners: list[str]) -> str:
+def _terms(model: JointBase, owners: list[str]) -> str:
     """Return the summands that reach a member, to be looked at first."""
     reaching = [
         f"`{name}`"

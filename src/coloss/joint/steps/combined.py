@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+
+import keras
 
 from coloss.joint.balance.gradient_basis import GradientBasis
+from coloss.joint.balance.gramian import Pull
+from coloss.joint.balance.state import Balance
+from coloss.joint.base import StepBase
+from coloss.typing import Tensor
 
 
-def balance_of(model: Any) -> Any:
+def balance_of(model: StepBase) -> Balance | None:
     """Return the part of a model that changes its train step; None: a plain step."""
     auxiliary = getattr(model, "_auxiliary", None)
     balance = None if auxiliary is None else auxiliary.balance
@@ -16,12 +21,12 @@ def balance_of(model: Any) -> Any:
 
 
 def balanced(
-    balance: Any,
-    model: Any,
-    pull: Any,
+    balance: Balance,
+    model: StepBase,
+    pull: Pull,
     basis: GradientBasis | None,
-    variables: Sequence[Any],
-) -> list[Any]:
+    variables: Sequence[keras.Variable],
+) -> list[Tensor]:
     """Return the gradient that moves each variable.
 
     Args:
@@ -39,7 +44,7 @@ def balanced(
     return balance.weigher.noised(found)
 
 
-def rates_of(model: Any, rates: Any) -> Iterator[tuple[int, Any]]:
+def rates_of(model: StepBase, rates: Tensor | None) -> Iterator[tuple[int, Tensor]]:
     """Yield the position of each variable whose update is scaled, and by how much.
 
     Args:

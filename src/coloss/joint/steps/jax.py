@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import jax
 import keras
 from jax import numpy as jnp
 
 from coloss.joint.balance.gradient_basis import GradientBasis
+from coloss.joint.balance.state import Balance
+from coloss.joint.base import StepBase
 from coloss.joint.steps.combined import balance_of, balanced, rates_of
 from coloss.joint.steps.moved_variables import moved_by_forward
 from coloss.joint.steps.overflow import RANGE, RATE, SQUARES, clears, scales_loss, slots
@@ -19,9 +22,25 @@ from coloss.joint.supervision.step_report import (
     UPDATE,
     report_of,
 )
+from coloss.typing import Nested, Tensor
+
+Values: TypeAlias = list[Tensor]
+"""Of variables, in order."""
+
+TrainState: TypeAlias = tuple[Values, Values, Values, Values]
+"""The values of trainable, other, optimizer and metrics variables."""
+
+Moves: TypeAlias = Sequence[tuple[int, Tensor]]
+"""Position and factor of each update that is scaled."""
+
+Updates: TypeAlias = tuple[Tensor, Nested, Values, Values]
+"""The loss, the outputs, and the other and the metrics variables after a pass."""
+
+Stepped: TypeAlias = tuple[dict[str, Tensor], TrainState]
+"""The logs of a step, and the state after it."""
 
 
-class Steps:
+class Steps(StepBase):
     """Mixin before `keras.Model`: a step that is not finite changes no weights.
 
     From the first step whose loss, gradients, new weights or slots are not finite until
@@ -33,7 +52,7 @@ class Steps:
     guarded = True
     """False: Keras's own step, without the guard; for measuring what that costs."""
 
-    def train_step(self: Any, state: Any, data: Any) -> Any:
+    def train_step(self, state: TrainState, data: Nested) -> Stepped:
         """Run one step.
 
         Args:
@@ -47,7 +66,7 @@ class Steps:
         if balance is not None:
             return self._balanced_step(balance, state, data)
         if not self.guarded:
-            return super().train_step(state, data)  # type: ignore[misc]
+            return super().train_step(state, data)
         trainable, other, slots, metrics = state
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         gradient = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
@@ -63,13 +82,17 @@ class Steps:
         )
         return self._finish(state, (x, y, sample_weight), grads, aux)
 
-    def _balanced_step(self: Any, balance: Any, state: Any, data: Any) -> Any:
+    def _balanced_step(
+        self, balance: Balance, state: TrainState, data: Nested
+    ) -> Stepped:
         """Run one step in which a weighting or an aggregator has a hand."""
         trainable, other, slots, metrics = state
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         handed: GradientBasis | None = None
 
-        def minimised(trainable: Any) -> Any:
+        def minimised(
+            trainable: Values,
+        ) -> tuple[Values, tuple[Updates, list[Tensor | None]]]:
             nonlocal handed
             loss, aux = self.compute_loss_and_updates(
                 trainable,
@@ -90,7 +113,7 @@ class Steps:
         values, pull_back, (aux, tables) = found
         basis = None if handed is None else handed.outside(values, tables)
 
-        def pull(factors: Any, places: list[int]) -> list[Any]:
+        def pull(factors: Mapping[int, Tensor], places: list[int]) -> Values:
             cotangents = [
                 jnp.asarray(factors.get(k, 0.0), value.dtype)
                 for k, value in enumerate(values)
@@ -110,8 +133,13 @@ class Steps:
         return self._finish(state, (x, y, sample_weight), grads, aux, rates)
 
     def _finish(
-        self: Any, state: Any, data: Any, grads: Any, aux: Any, rates: Any = None
-    ) -> Any:
+        self,
+        state: TrainState,
+        data: tuple[Nested, Nested, Nested],
+        grads: Values,
+        aux: Updates,
+        rates: Tensor | None = None,
+    ) -> Stepped:
         """Update variables and metrics, where the step was good."""
         (trainable, other, optimizer, _), (x, y, sample_weight) = state, data
         loss, y_pred, new_other, metrics = aux
@@ -130,7 +158,7 @@ class Steps:
         ]
         return logs, (trainable, other, optimizer, metrics)
 
-    def _reported(self: Any, metrics: list[Any], place: Any) -> list[Any]:
+    def _reported(self, metrics: Values, place: Tensor) -> Values:
         report = report_of(self)
         if report is None:
             return metrics
@@ -139,7 +167,7 @@ class Steps:
             report.note_place(place)
         return [scope.get_current_value(variable) for variable, _ in pairs]
 
-    def _purge_model_variables(self: Any, **which: bool) -> None:
+    def _purge_model_variables(self, **which: bool) -> None:
         """Keep the values where Keras drops them for the time of a step.
 
         An error while a step is traced (a layer called twice, a wrong shape) would
@@ -147,7 +175,13 @@ class Steps:
         given the buffers all the same.
         """
 
-    def _flaw(self: Any, state: Any, grads: Any, new_other: Any, moves: Any) -> Any:
+    def _flaw(
+        self,
+        state: tuple[Values, Values, Values],
+        grads: Values,
+        new_other: Values,
+        moves: Moves,
+    ) -> Tensor:
         """Return what would not be finite after this step, and the variable's position.
 
         A step that is cleared by the size of its gradients is not looked at further.
@@ -171,7 +205,7 @@ class Steps:
             for _, rate in moves:
                 cleared &= jnp.abs(rate) <= RATE
 
-        def look(before: Any) -> Any:
+        def look(before: Nested) -> tuple[Tensor, Tensor]:
             del before
             place = self._flaw_of_update(grads, trainable, optimizer, moves)
             return jnp.zeros((), bool), place
@@ -185,7 +219,7 @@ class Steps:
             place = jax.lax.while_loop(lambda carry: carry[0], look, start)[1]
         return place if moved is None else jnp.where(moved[0] > 0, moved, place)
 
-    def _flaw_of_forward(self: Any, other: Any, new_other: Any) -> Any:
+    def _flaw_of_forward(self, other: Values, new_other: Values) -> Tensor | None:
         """Return where a layer turned a finite state into one that is not."""
         moved = {id(variable) for variable in moved_by_forward(self)}
         spoilt = [
@@ -202,8 +236,8 @@ class Steps:
         return _first(STATE, [spoilt[i] for i in places], places)
 
     def _flaw_of_update(
-        self: Any, grads: Any, trainable: Any, optimizer: Any, moves: Any
-    ) -> Any:
+        self, grads: Values, trainable: Values, optimizer: Values, moves: Moves
+    ) -> Tensor:
         """Take the step on the side, and return where it is not finite."""
         ours = {id(variable) for variable in slots(self.optimizer)}
         new, new_slots = self._update(None, grads, trainable, optimizer, moves)
@@ -223,15 +257,20 @@ class Steps:
         return jnp.where(bad[0] > 0, bad, place)
 
     def _update(
-        self: Any, good: Any, grads: Any, trainable: Any, optimizer: Any, moves: Any
-    ) -> tuple[list[Any], list[Any]]:
+        self,
+        good: Tensor | None,
+        grads: Values,
+        trainable: Values,
+        optimizer: Values,
+        moves: Moves,
+    ) -> tuple[Values, Values]:
         """Apply the gradients where the step was good; None: whatever it is."""
         if not grads:
             return list(trainable), list(optimizer)
         started = trainable
         if scales_loss(self.optimizer):
             # It branches inside its own update, which no outer scope may look into.
-            def apply() -> tuple[list[Any], list[Any]]:
+            def apply() -> tuple[Values, Values]:
                 found = self.optimizer.stateless_apply(optimizer, grads, trainable)
                 return list(found[0]), list(found[1])
 
@@ -268,11 +307,13 @@ class _Kept(keras.StatelessScope):
     for the weight's update, and selected.
     """
 
-    def __init__(self, before: list[tuple[Any, Any]], good: Any) -> None:
+    def __init__(
+        self, before: list[tuple[keras.Variable, Tensor]], good: Tensor | None
+    ) -> None:
         super().__init__(state_mapping=before)
         self._good = good
 
-    def add_update(self, update: tuple[Any, Any]) -> None:
+    def add_update(self, update: tuple[keras.Variable, Tensor]) -> None:
         variable, value = update
         old = self.get_current_value(variable)
         if old is not None and self._good is not None:
@@ -280,7 +321,7 @@ class _Kept(keras.StatelessScope):
         super().add_update((variable, value))
 
 
-def sum_of_squares(arrays: list[Any]) -> Any:
+def sum_of_squares(arrays: Values) -> Tensor:
     """Return the sum of squares of all arrays; not finite where a number is not.
 
     It also overflows for some finite arrays. A vector product reads an array at the
@@ -293,13 +334,13 @@ def sum_of_squares(arrays: list[Any]) -> Any:
     return total
 
 
-def _within(array: Any, size: float) -> Any:
+def _within(array: Tensor, size: float) -> Tensor:
     """Return whether all numbers are finite, and none is larger than a size."""
     size = min(size, float(jnp.finfo(array.dtype).max))
     return jnp.all(jnp.abs(array) <= size)
 
 
-def _first(kind: int, flags: list[Any], places: Any) -> Any:
+def _first(kind: int, flags: Values, places: Iterable[int]) -> Tensor:
     """Return (2,): the kind and the place of the first flag that is set, or zeros."""
     if not flags:
         return jnp.zeros((2,), "float32")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import keras
 
 
-def moved_by_forward(model: Any) -> list[Any]:
+def moved_by_forward(model: keras.Model) -> list[keras.Variable]:
     """Return the variables that layers assign in a forward pass or in the loss.
 
     Frozen weights are not among them: only what layers made as not trainable (moving

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import keras
 
 from coloss.joint.steps.cause import Cause, cause_of
+from coloss.typing import Logs
 
 
 class NonFiniteLossError(RuntimeError):
@@ -55,12 +55,12 @@ _MEND_DATA = (
 
 
 def raise_if_not_finite(
-    logs: Mapping[str, Any] | None,
+    logs: Mapping[str, float] | None,
     *,
     epoch: int | None = None,
     step: int | None = None,
     since: int | None = None,
-    cause: Callable[[Mapping[str, Any]], Cause] | None = None,
+    cause: Callable[[Mapping[str, float]], Cause] | None = None,
     where: str = "",
 ) -> None:
     """Refuse logs whose `loss` is not finite.
@@ -115,16 +115,14 @@ class NonFiniteGuard(keras.callbacks.Callback):
         self._thread = threading.get_ident()
         self._epoch, self._seen = epoch, 0
         self._begun: list[int] = []
-        self._bad: dict[int, Mapping[str, Any]] = {}
-        self._bad_test: dict[int, Mapping[str, Any]] = {}
+        self._bad: dict[int, Mapping[str, float]] = {}
+        self._bad_test: dict[int, Mapping[str, float]] = {}
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the epoch and the thread that trains."""
         self._start(epoch)
 
-    def on_train_batch_begin(
-        self, batch: int, logs: dict[str, Any] | None = None
-    ) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Raise what was found behind the computation.
 
         Raises:
@@ -134,9 +132,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
             self._raise_first()
         self._begun.append(batch)
 
-    def on_train_batch_end(
-        self, batch: int, logs: dict[str, Any] | None = None
-    ) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Look at the loss; raise at once where this is the thread that trains.
 
         Raises:
@@ -150,7 +146,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
         if self._bad and threading.get_ident() == self._thread:
             self._raise_first()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Raise if a loss of the epoch is not finite.
 
         Raises:
@@ -160,13 +156,11 @@ class NonFiniteGuard(keras.callbacks.Callback):
             self._raise_first()
         raise_if_not_finite(logs, epoch=epoch, cause=self._cause)
 
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+    def on_test_begin(self, logs: Logs | None = None) -> None:
         """Start before the first batch that is not trained on."""
         self._bad_test = {}
 
-    def on_test_batch_begin(
-        self, batch: int, logs: dict[str, Any] | None = None
-    ) -> None:
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Raise what was found behind the computation.
 
         Raises:
@@ -174,13 +168,13 @@ class NonFiniteGuard(keras.callbacks.Callback):
         """
         self._raise_test()
 
-    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Look at the loss of a batch that is not trained on."""
         # The running mean stays what it is from then on; threads come in any order.
         if not _is_fine(logs):
             self._bad_test[batch] = dict(logs or {})
 
-    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+    def on_test_end(self, logs: Logs | None = None) -> None:
         """Raise if a loss was not finite.
 
         Raises:
@@ -195,7 +189,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
             logs = self._bad_test[batch]
             raise_if_not_finite(logs, step=batch, cause=self._cause, where=where)
 
-    def _cause(self, entries: Mapping[str, Any]) -> Cause:
+    def _cause(self, entries: Mapping[str, float]) -> Cause:
         return cause_of(self.model, entries) if self.model is not None else Cause()
 
     def _raise_first(self) -> None:
@@ -209,7 +203,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
         )
 
 
-def with_guard(options: dict[str, Any]) -> dict[str, Any]:
+def with_guard(options: dict[str, object]) -> dict[str, object]:
     """Return the options of `evaluate` with a guard among the callbacks.
 
     Those that `fit` hands to a validation are a list that has one already.
@@ -225,7 +219,7 @@ def with_guard(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "callbacks": [*own, NonFiniteGuard()]}
 
 
-def _is_fine(logs: Mapping[str, Any] | None) -> bool:
+def _is_fine(logs: Mapping[str, float] | None) -> bool:
     return not logs or "loss" not in logs or math.isfinite(float(logs["loss"]))
 
 
@@ -246,7 +240,7 @@ def _where(epoch: int | None, step: int | None, since: int | None) -> str:
     return f"{where}, {steps}"
 
 
-def _float(value: Any) -> float | None:
+def _float(value: float) -> float | None:
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 import keras
 from keras import optimizers
+from keras.optimizers import Optimizer
+
+from coloss.typing import Tensor
 
 SQUARES = 1e24
 """Sum of squares of one or more gradients up to which a step is cleared."""
@@ -47,12 +50,12 @@ _KNOWN: tuple[tuple[type, bool], ...] = (
 )
 
 
-def scales_loss(optimizer: Any) -> bool:
+def scales_loss(optimizer: Optimizer) -> bool:
     """Return whether an optimizer skips steps itself where gradients overflow."""
     return isinstance(optimizer, optimizers.LossScaleOptimizer)
 
 
-def inner_optimizers(optimizer: Any) -> list[Any]:
+def inner_optimizers(optimizer: Optimizer) -> list[Optimizer]:
     """Return the optimizers that move variables, each once."""
     if scales_loss(optimizer):
         return inner_optimizers(optimizer.inner_optimizer)
@@ -62,7 +65,7 @@ def inner_optimizers(optimizer: Any) -> list[Any]:
     return list({id(one): one for one in groups.values()}.values())
 
 
-def slots(optimizer: Any) -> list[Any]:
+def slots(optimizer: Optimizer) -> list[keras.Variable]:
     """Return the variables that a step may spoil: all but rates, scales and counts."""
     ours = {id(part._learning_rate) for part in inner_optimizers(optimizer)}
     if scales_loss(optimizer):
@@ -74,7 +77,9 @@ def slots(optimizer: Any) -> list[Any]:
     ]
 
 
-def clears(optimizer: Any, variables: Sequence[Any]) -> Any:
+def clears(
+    optimizer: Optimizer, variables: Sequence[keras.Variable]
+) -> Tensor | Literal[False]:
     """Return whether moderate gradients give finite weights and slots.
 
     Args:
@@ -101,7 +106,7 @@ def clears(optimizer: Any, variables: Sequence[Any]) -> Any:
     return fine[0] if len(fine) == 1 else ops.all(ops.stack(fine))
 
 
-def _is_known(optimizer: Any) -> bool:
+def _is_known(optimizer: Optimizer) -> bool:
     # A subclass may do anything.
     divides = dict(_KNOWN).get(type(optimizer))
     if divides is None or getattr(optimizer, "centered", False):
@@ -112,7 +117,7 @@ def _is_known(optimizer: Any) -> bool:
     return all(beta is None or 0.0 <= beta <= LARGEST_BETA for beta in betas)
 
 
-def _largest_rate(optimizer: Any) -> float:
+def _largest_rate(optimizer: Optimizer) -> float:
     decay = optimizer.weight_decay
     if not decay:
         return RATE

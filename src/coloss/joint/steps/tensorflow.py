@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import keras
 import tensorflow as tf
 
 from coloss.joint.autodiff.replica_loss import refuse_replicas
 from coloss.joint.autodiff.tensorflow import replicas
+from coloss.joint.balance.gramian import Pull
+from coloss.joint.base import StepBase
 from coloss.joint.steps.combined import balance_of, balanced, rates_of
 from coloss.joint.steps.moved_variables import moved_by_forward
 from coloss.joint.steps.overflow import RANGE, RATE, SQUARES, clears, scales_loss, slots
 from coloss.joint.supervision.step_report import GRADIENT, STATE, UPDATE, report_of
+from coloss.typing import Nested, Tensor
 
 
-class Steps:
+class Steps(StepBase):
     """Mixin before `keras.Model`: a step that is not finite changes no weights.
 
     From the first step whose loss, gradients, new weights or slots are not finite until
@@ -29,7 +33,7 @@ class Steps:
     guarded = True
     """False: Keras's own step, without the guard; for measuring what that costs."""
 
-    def train_step(self: Any, data: Any) -> Any:
+    def train_step(self, data: Nested) -> dict[str, Tensor]:
         """Run one step.
 
         Args:
@@ -41,7 +45,7 @@ class Steps:
         balance = balance_of(self)
         refuse_replicas(self)
         if balance is None and not self.guarded:
-            return super().train_step(data)  # type: ignore[misc]
+            return super().train_step(data)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         moved = [(v, tf.identity(v.value)) for v in moved_by_forward(self)]
         variables = self.trainable_weights
@@ -85,12 +89,12 @@ class _Step:
 
     def __init__(
         self,
-        model: Any,
-        loss: Any,
-        gradients: list[Any],
-        variables: list[Any],
-        moved: list[tuple[Any, Any]],
-        rates: Any,
+        model: StepBase,
+        loss: Tensor,
+        gradients: list[Tensor],
+        variables: list[keras.Variable],
+        moved: list[tuple[keras.Variable, Tensor]],
+        rates: Tensor | None,
     ) -> None:
         self._model, self._moved = model, moved
         self._loss, self._gradients, self._variables = loss, gradients, variables
@@ -98,7 +102,7 @@ class _Step:
         if variables and not model.optimizer.built:
             model.optimizer.build(variables)
 
-    def take(self, total: Any) -> Any:
+    def take(self, total: Tensor) -> Tensor:
         """Update the variables where the step is good.
 
         Args:
@@ -117,7 +121,7 @@ class _Step:
             going & cleared, self._update, lambda: self._take_with_care(going)
         )
 
-    def _take_with_care(self, going: Any) -> Any:
+    def _take_with_care(self, going: Tensor) -> Tensor:
         flaw = self._flaw()
         return tf.cond(
             going & (flaw[0] == 0),
@@ -125,7 +129,7 @@ class _Step:
             lambda: self._restore_forward(flaw),
         )
 
-    def _take_in_replicas(self, going: Any) -> Any:
+    def _take_in_replicas(self, going: Tensor) -> Tensor:
         flaw = self._flaw()
         context = tf.distribute.get_replica_context()
         bad = tf.cast(~going | (flaw[0] > 0), "float32")
@@ -137,7 +141,7 @@ class _Step:
         place = tf.where(flaw[0] > 0, flaw, tf.constant([float(GRADIENT), -1.0]))
         return tf.where(going & bad, place, tf.where(bad, flaw, found))
 
-    def _cleared(self) -> Any:
+    def _cleared(self) -> Tensor | Literal[False]:
         """Return whether the step needs no further look; a scalar bool, or False."""
         if not self._variables:
             return tf.constant(True)
@@ -150,7 +154,7 @@ class _Step:
             cleared &= tf.abs(rate) <= RATE
         return cleared & ~tf.reduce_any([False, *self._lost_in_forward()])
 
-    def _flaw(self) -> Any:
+    def _flaw(self) -> Tensor:
         """Return what is not finite before the update, and its variable's position."""
         others = [id(one) for one in self._model.non_trainable_variables]
         places = [others.index(id(variable)) for variable, _ in self._floats()]
@@ -161,7 +165,7 @@ class _Step:
         bad = _first(GRADIENT, flags, range(len(flags)))
         return tf.where(bad[0] > 0, bad, lost)
 
-    def _update(self) -> Any:
+    def _update(self) -> Tensor:
         """Apply the gradients, and scale what moved where a weighting says so."""
         variables = self._variables
         targets = [v.value for v in variables]
@@ -176,7 +180,7 @@ class _Step:
             variables[place].assign(before + tf.cast(rate, before.dtype) * moved)
         return tf.zeros((2,))
 
-    def _update_or_restore(self, bad: Any = False) -> Any:
+    def _update_or_restore(self, bad: Tensor | bool = False) -> Tensor:
         """Update, look at the result, and take it back where it is not finite.
 
         Args:
@@ -202,16 +206,16 @@ class _Step:
                 variable.assign(tf.where(keep, variable.value, value))
         return found
 
-    def _restore_forward(self, flaw: Any) -> Any:
+    def _restore_forward(self, flaw: Tensor) -> Tensor:
         """Take back what layers assigned in the forward pass."""
         for variable, before in self._moved:
             variable.assign(before)
         return flaw
 
-    def _floats(self) -> list[tuple[Any, Any]]:
+    def _floats(self) -> list[tuple[keras.Variable, Tensor]]:
         return [pair for pair in self._moved if pair[1].dtype.is_floating]
 
-    def _lost_in_forward(self) -> list[Any]:
+    def _lost_in_forward(self) -> list[Tensor]:
         return [
             tf.reduce_any(
                 tf.math.is_finite(before) & ~tf.math.is_finite(variable.value)
@@ -220,13 +224,18 @@ class _Step:
         ]
 
 
-def _keep(variables: list[Any], before: list[Any], keep: Any) -> None:
+def _keep(variables: list[tf.Variable], before: list[Tensor], keep: Tensor) -> None:
     """Put values back where they are not to be kept, on every replica."""
 
-    def put_back(variable: Any, value: Any, keep: Any) -> None:
+    def put_back(variable: tf.Variable, value: Tensor, keep: Tensor) -> None:
         variable.assign(tf.where(keep, variable, value))
 
-    def everywhere(strategy: Any, variables: Any, before: Any, keep: Any) -> None:
+    def everywhere(
+        strategy: tf.distribute.Strategy,
+        variables: Sequence[tf.Variable],
+        before: Sequence[Tensor],
+        keep: Tensor,
+    ) -> None:
         for variable, value in zip(variables, before, strict=True):
             strategy.extended.update(
                 variable, put_back, args=(value, keep), group=False
@@ -240,16 +249,16 @@ def _keep(variables: list[Any], before: list[Any], keep: Any) -> None:
         put_back(variable, value, keep)
 
 
-def _dense(gradient: Any) -> Any:
+def _dense(gradient: Tensor) -> Tensor:
     return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
-def _within(value: Any) -> Any:
+def _within(value: Tensor) -> Tensor:
     """Return whether all numbers are finite, and none is beyond the range."""
     return tf.reduce_all(tf.abs(value) <= min(RANGE, value.dtype.max))
 
 
-def _first(kind: int, flags: list[Any], places: Any) -> Any:
+def _first(kind: int, flags: list[Tensor], places: Iterable[int]) -> Tensor:
     """Return (2,): the kind and the place of the first flag that is set, or zeros."""
     if not flags:
         return tf.zeros((2,))
@@ -261,8 +270,10 @@ def _first(kind: int, flags: list[Any], places: Any) -> Any:
     return tf.where(tf.reduce_any(stacked), found, tf.zeros((2,)))
 
 
-def _pull(tape: Any, values: list[Any], targets: list[Any]) -> Any:
-    def pull(factors: Any, places: list[int]) -> list[Any]:
+def _pull(
+    tape: tf.GradientTape, values: list[Tensor], targets: list[tf.Variable]
+) -> Pull:
+    def pull(factors: Mapping[int, Tensor], places: list[int]) -> list[Tensor]:
         chosen = [k for k in range(len(values)) if k in factors]
         found = tape.gradient(
             [values[k] for k in chosen],
@@ -275,6 +286,6 @@ def _pull(tape: Any, values: list[Any], targets: list[Any]) -> Any:
     return pull
 
 
-def _rows(x: Any) -> Any:
+def _rows(x: Nested) -> Tensor:
     first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
     return tf.shape(first)[0]

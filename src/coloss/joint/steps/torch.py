@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import keras
 import torch
 
 from coloss.joint.autodiff.torch import pull_back
+from coloss.joint.base import StepBase
 from coloss.joint.steps.combined import balance_of, balanced, rates_of
 from coloss.joint.steps.moved_variables import moved_by_forward
 from coloss.joint.steps.overflow import RANGE, RATE, SQUARES, clears, scales_loss, slots
@@ -18,9 +19,10 @@ from coloss.joint.supervision.step_report import (
     UPDATE,
     report_of,
 )
+from coloss.typing import Nested, Tensor
 
 
-class Steps:
+class Steps(StepBase):
     """Mixin before `keras.Model`: a step that is not finite changes no weights.
 
     From the first step whose loss, gradients, new weights or slots are not finite until
@@ -32,7 +34,7 @@ class Steps:
     guarded = True
     """False: Keras's own step, without the guard; for measuring what that costs."""
 
-    def train_step(self: Any, data: Any) -> Any:
+    def train_step(self, data: Nested) -> dict[str, Tensor]:
         """Run one step.
 
         Args:
@@ -43,7 +45,7 @@ class Steps:
         """
         balance = balance_of(self)
         if balance is None and not self.guarded:
-            return super().train_step(data)  # type: ignore[misc]
+            return super().train_step(data)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         moved = [(v, v.value.detach().clone()) for v in moved_by_forward(self)]
         self.zero_grad()
@@ -69,7 +71,7 @@ class Steps:
             self._loss_tracker.update_state(seen, sample_weight=_rows(x))
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
-    def _take(self: Any, step: _Step) -> Any:
+    def _take(self, step: _Step) -> Tensor:
         """Update the variables where the step is good, and return the loss to log."""
         # The sum over the epoch is finite as long as every step was.
         going = torch.isfinite(self._loss_tracker.total.value + step.loss)
@@ -101,18 +103,18 @@ class _Step:
 
     def __init__(
         self,
-        model: Any,
-        loss: Any,
-        gradients: list[Any],
-        variables: list[Any],
-        moved: list[tuple[Any, Any]],
-        rates: Any,
+        model: StepBase,
+        loss: Tensor,
+        gradients: list[Tensor],
+        variables: list[keras.Variable],
+        moved: list[tuple[keras.Variable, Tensor]],
+        rates: Tensor | None,
     ) -> None:
         self.loss, self._gradients, self._variables = loss, gradients, variables
         self._model, self._moved = model, moved
         self._factors = list(rates_of(model, rates))
 
-    def cleared(self) -> Any:
+    def cleared(self) -> Tensor | Literal[False]:
         """Return whether the step needs no further look; a scalar bool."""
         optimizer = self._model.optimizer
         if not self._gradients:
@@ -180,23 +182,23 @@ class _Step:
         for variable, before in self._moved:
             variable.assign(before)
 
-    def _floats(self) -> list[tuple[Any, Any]]:
+    def _floats(self) -> list[tuple[keras.Variable, Tensor]]:
         return [pair for pair in self._moved if pair[1].is_floating_point()]
 
-    def _lost_in_forward(self) -> list[Any]:
+    def _lost_in_forward(self) -> list[Tensor]:
         return [
             (torch.isfinite(before) & ~torch.isfinite(variable.value)).any()
             for variable, before in self._floats()
         ]
 
 
-def _within(value: Any) -> bool:
+def _within(value: Tensor) -> bool:
     """Return whether all numbers are finite, and none is beyond the range."""
     size = min(RANGE, torch.finfo(value.dtype).max)
     return bool((value.abs() <= size).all())
 
 
-def gradients_of(loss: Any, variables: list[Any]) -> list[Any]:
+def gradients_of(loss: Tensor, variables: list[keras.Variable]) -> list[Tensor]:
     """Return the gradient of each variable; 0 where the loss does not reach it."""
     if loss.requires_grad:
         loss.backward()
@@ -207,6 +209,6 @@ def gradients_of(loss: Any, variables: list[Any]) -> list[Any]:
     ]
 
 
-def _rows(x: Any) -> int:
+def _rows(x: Nested) -> int:
     first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
     return int(first.shape[0])

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from keras import ops
@@ -24,8 +24,10 @@ from coloss.joint.supervision.member_loss import (
     SPARSE,
     MemberLoss,
 )
+from coloss.typing import Tensor
 
-Tensor = Any
+ClassWeight: TypeAlias = Mapping[int, float] | Mapping[str, Mapping[int, float]] | None
+"""What `fit(class_weight=)` takes: for all members, or by member."""
 
 _WIDEST = 1_000_000
 
@@ -91,7 +93,7 @@ NONE_WEIGHED: Mapping[str, ClassWeights] = MappingProxyType({})
 
 
 def resolve_class_weights(
-    class_weight: Any, names: tuple[str, ...], losses: Mapping[str, MemberLoss]
+    class_weight: ClassWeight, names: tuple[str, ...], losses: Mapping[str, MemberLoss]
 ) -> Mapping[str, ClassWeights]:
     """Return the weights of each member's classes.
 
@@ -112,7 +114,7 @@ def resolve_class_weights(
             "`class_weight` must be a dict {class: weight}, or such dicts by member; "
             f"found {type(class_weight).__name__}."
         )
-    by_member = class_weight
+    by_member: Mapping[Any, Any] = class_weight
     if not all(isinstance(value, Mapping) for value in class_weight.values()):
         by_member = {
             name: class_weight
@@ -132,11 +134,11 @@ def resolve_class_weights(
     return MappingProxyType(found)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.number) and math.isfinite(value)
 
 
-def _resolved(name: str, weights: Mapping[Any, Any]) -> ClassWeights:
+def _resolved(name: str, weights: Mapping[int, float]) -> ClassWeights:
     found = {}
     for key, weight in weights.items():
         if not _is_number(key) or int(key) != key or not _is_number(weight):

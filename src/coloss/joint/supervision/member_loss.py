@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from keras import losses, ops
 
 from coloss.joint.members import check_names
 from coloss.joint.supervision.ranks import same_rank, uncrossed
 from coloss.names import nearest
+from coloss.typing import LossFunction, Tensor
 
-Tensor = Any
+LossOf: TypeAlias = str | losses.Loss | type[losses.Loss] | LossFunction
+"""One loss: its name, an instance, a class, or a function of (y_true, y_pred)."""
+
+LossSpec: TypeAlias = LossOf | Mapping[str, LossOf | None] | None
+"""What `compile(loss=)` takes: one loss for all members, or by member."""
 
 SPARSE, BINARY, DENSE = "sparse", "binary", "dense"
 REGRESSION, MARGIN, CUSTOM = "regression", "margin", "custom"
@@ -90,7 +95,7 @@ class MemberLoss:
         return ops.cast(values, "float32")
 
 
-def resolve_losses(loss: Any, names: tuple[str, ...]) -> dict[str, MemberLoss]:
+def resolve_losses(loss: LossSpec, names: tuple[str, ...]) -> dict[str, MemberLoss]:
     """Return each member's loss.
 
     Args:
@@ -112,7 +117,7 @@ def resolve_losses(loss: Any, names: tuple[str, ...]) -> dict[str, MemberLoss]:
     return {name: _resolve(name, spec) for name, spec in given.items()}
 
 
-def _resolve(name: str, spec: Any) -> MemberLoss:
+def _resolve(name: str, spec: LossOf) -> MemberLoss:
     if isinstance(spec, str):
         spec = _class_of(name, spec)()
     if isinstance(spec, losses.Loss):
@@ -162,7 +167,7 @@ def _meant(identifier: str) -> str:
     )
 
 
-def _class_of_function(function: Any) -> type[losses.Loss] | None:
+def _class_of_function(function: LossFunction) -> type[losses.Loss] | None:
     """Return the class that Keras wraps around one of its own loss functions."""
     for cls in _KIND_OF_CLASS:
         if getattr(cls(), "fn", None) is function:

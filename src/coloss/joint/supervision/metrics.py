@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TypeAlias, TypeGuard
 
 from keras import metrics, ops
 
@@ -14,8 +14,16 @@ from coloss.joint.supervision.member_loss import BINARY, DENSE, SPARSE, MemberLo
 from coloss.joint.supervision.positions import Positions
 from coloss.joint.supervision.ranks import uncrossed
 from coloss.joint.supervision.row_losses import safe_outputs
+from coloss.typing import LossFunction, Tensor
 
-Tensor = Any
+MetricOf: TypeAlias = str | metrics.Metric | LossFunction
+"""One metric: its name, an instance, or a function of (y_true, y_pred)."""
+
+Metrics: TypeAlias = MetricOf | Sequence[MetricOf] | None
+"""The metrics of one member."""
+
+MetricSpec: TypeAlias = Metrics | Mapping[str, Metrics]
+"""What `compile(metrics=)` takes: a list for all members, or by member."""
 
 _ACCURACY = ("accuracy", "acc")
 _CROSSENTROPY = ("crossentropy", "ce")
@@ -86,7 +94,10 @@ class MemberMetric:
 
 
 def resolve_metrics(
-    given: Any, names: tuple[str, ...], losses: dict[str, MemberLoss], weighted: bool
+    given: MetricSpec,
+    names: tuple[str, ...],
+    losses: dict[str, MemberLoss],
+    weighted: bool,
 ) -> list[MemberMetric]:
     """Return the metrics of all members.
 
@@ -121,18 +132,18 @@ def resolve_metrics(
     return found
 
 
-def _listed(spec: Any) -> list[Any]:
+def _listed(spec: Metrics) -> list[MetricOf]:
     if isinstance(spec, Sequence) and not isinstance(spec, str):
         return list(spec)
     return [] if spec is None else [spec]
 
 
-def _is_by_loss(spec: Any) -> bool:
+def _is_by_loss(spec: MetricOf) -> TypeGuard[str]:
     """Whether a metric is a word whose meaning the loss decides."""
     return isinstance(spec, str) and spec.lower() in (*_ACCURACY, *_CROSSENTROPY)
 
 
-def _resolve(name: str, spec: Any, loss: MemberLoss | None) -> metrics.Metric:
+def _resolve(name: str, spec: MetricOf, loss: MemberLoss | None) -> metrics.Metric:
     if _is_by_loss(spec) and spec.lower() in _ACCURACY:
         return _by_kind(name, spec, loss, _accuracy)
     if _is_by_loss(spec):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 from keras import ops
+
+from coloss.typing import Tensor
 
 FINE, GRADIENT, UPDATE, STATE = range(4)
 """What was not finite: nothing, a gradient, a weight or slot, a state of a layer."""
@@ -31,7 +32,7 @@ class StepReport(keras.metrics.Metric):
             shape=(len(FLAWS), len(self.members)), initializer="zeros", name="flaws"
         )
 
-    def note_place(self, place: Any) -> None:
+    def note_place(self, place: Tensor) -> None:
         """Keep what was not finite, and the position of its variable; the first only.
 
         Args:
@@ -40,7 +41,7 @@ class StepReport(keras.metrics.Metric):
         before = self._place.value
         self._place.assign(ops.where(before[0] > 0, before, place))
 
-    def note_flaws(self, found: Any) -> None:
+    def note_flaws(self, found: Tensor) -> None:
         """Count numbers of the batch that are not fit for use.
 
         Args:
@@ -48,10 +49,10 @@ class StepReport(keras.metrics.Metric):
         """
         self._flaws.assign(self._flaws + found)
 
-    def update_state(self, *arguments: Any, **options: Any) -> None:
+    def update_state(self, *arguments: object, **options: object) -> None:
         """Do nothing: steps write by name."""
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> dict[str, Tensor]:
         """Return no entry of the history."""
         return {}
 
@@ -71,7 +72,7 @@ class StepReport(keras.metrics.Metric):
         ]
 
 
-def report_of(model: Any) -> StepReport | None:
+def report_of(model: keras.Model) -> StepReport | None:
     """Return where the steps of a model report; None: nowhere."""
     settings = getattr(model, "_compiled_settings", None)
     return None if settings is None else settings.step_report

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeAlias, TypeGuard
 
 import keras
+import numpy as np
 
 from coloss.names import nearest
+from coloss.typing import Store, Tensor
 from coloss.weighting.schedules import value_at
 from coloss.weighting.trainable import Trainable
+
+Coefficient: TypeAlias = float | Callable[[int], float] | Trainable
+"""What `compile(coefficients=)` takes; a callable is a schedule, of the epoch."""
 
 
 class Positive:
@@ -24,11 +29,11 @@ class Positive:
         self.raw = raw
 
     @property
-    def value(self) -> Any:
+    def value(self) -> Tensor:
         """The value, a scalar tensor above 0."""
         return keras.ops.softplus(keras.ops.convert_to_tensor(self.raw))
 
-    def numpy(self) -> Any:
+    def numpy(self) -> np.ndarray:
         """Return the value as a NumPy array."""
         return keras.ops.convert_to_numpy(self.value)
 
@@ -45,7 +50,7 @@ class Positive:
         self.raw.assign(Trainable(float(value)).raw)
 
 
-class ByName(dict[str, Any]):
+class ByName(dict[str, "keras.Variable | Positive"]):
     """Variables by name; an unknown name is told with the nearest one."""
 
     def __missing__(self, name: str) -> keras.Variable:
@@ -53,7 +58,7 @@ class ByName(dict[str, Any]):
         raise KeyError(f"no coefficient {name!r}{nearest(name, self)}")
 
 
-def starting_values(values: Mapping[str, Any]) -> dict[str, float]:
+def starting_values(values: Mapping[str, Coefficient]) -> dict[str, float]:
     """Return the numbers at epoch 0.
 
     Args:
@@ -69,7 +74,7 @@ def starting_values(values: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def is_trained(value: Any) -> bool:
+def is_trained(value: object) -> TypeGuard[Trainable]:
     """Return whether a coefficient is `Trainable`."""
     return isinstance(value, Trainable)
 
@@ -89,7 +94,7 @@ class Coefficients(keras.layers.Layer):
         self.schedules: dict[str, Callable[[int], float]] = {}
         self.built = True
 
-    def reset(self, values: Mapping[str, Any]) -> None:
+    def reset(self, values: Mapping[str, Coefficient]) -> None:
         """Replace all coefficients.
 
         Args:
@@ -106,7 +111,8 @@ class Coefficients(keras.layers.Layer):
         self._names = [name for name in numbers if name not in self._trained]
         for name, value in numbers.items():
             trained = name in self._trained
-            start = values[name].raw if trained else value
+            given = values[name]
+            start = given.raw if is_trained(given) else value
             self.add_weight(
                 shape=(),
                 initializer=keras.initializers.Constant(start),
@@ -153,7 +159,7 @@ class Coefficients(keras.layers.Layer):
             self.by_name[name].assign(moved[name])
         return moved
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: Store) -> None:
         """Save by name, so that no two coefficients can be swapped."""
         for name, value in self.numbers().items():
             store[name] = value
@@ -161,7 +167,7 @@ class Coefficients(keras.layers.Layer):
             raw = self.by_name[name].raw
             store[f"{name}.raw"] = keras.ops.convert_to_numpy(raw.value)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Load by name; a file of a model without coefficients changes nothing."""
         for name, variable in self.by_name.items():
             if f"{name}.raw" in store and isinstance(variable, Positive):

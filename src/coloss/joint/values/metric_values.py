@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from keras import ops
 
@@ -14,8 +13,7 @@ from coloss.joint.outputs.forward import Forward
 from coloss.joint.supervision.metrics import MemberMetric
 from coloss.joint.values.batch_values import BatchValues, fused_loss
 from coloss.transfer.masks import both, raised
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 def update_metrics(

@@ -1,0 +1,66 @@
+"""`predict`, of all members or of those whose inputs are given."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from coloss.joint.base import JointBase
+from coloss.joint.inputs.arrays import as_inputs, is_array_data, refuse_bare_array
+from coloss.joint.inputs.input_checks import check_inputs
+from coloss.joint.members import check_names
+from coloss.typing import Tensor
+
+
+class PredictMixin(JointBase):
+    """Keras's `predict`, by member."""
+
+    _takes_some = False
+    """Whether `call` may be given the inputs of some members only."""
+
+    def predict(self, x: object, *args: object, **options: object) -> dict[str, Tensor]:
+        """Return outputs by member; rows whose input is missing are NaN.
+
+        Args:
+            x: inputs by member, or a dataset of such dicts. With those of some
+                members only, these alone are run; `fused` then is the mean over them
+                and, where `fuse` is a function of all outputs, left out.
+            *args: as in `keras.Model.predict`.
+            **options: as in `keras.Model.predict`.
+
+        Raises:
+            TypeError: if `x` is no dict by member.
+            ValueError: if arrays do not fit the members.
+        """
+        x = self._inputs_of_some(x)
+        with self._some_members():
+            return super().predict(x, *args, **options)
+
+    def predict_on_batch(self, x: object) -> dict[str, Tensor]:
+        """Return outputs by member for one batch; as `predict`."""
+        x = self._inputs_of_some(x)
+        with self._some_members():
+            return super().predict_on_batch(x)
+
+    def _inputs_of_some(self, x: object) -> object:
+        """Return the inputs of one member or more as arrays; a dataset as it is."""
+        members = dict(self.members)
+        refuse_bare_array(x, tuple(members))
+        if not is_array_data(x):
+            return x
+        check_names(x, tuple(members), "`x`", complete=not x)
+        members = {name: net for name, net in members.items() if name in x}
+        x = as_inputs(members, x)
+        check_inputs(members, x)
+        return x
+
+    @contextlib.contextmanager
+    def _some_members(self) -> Iterator[None]:
+        """Let `call` do without the inputs of some members, until the block ends."""
+        self._takes_some = True
+        try:
+            yield
+        finally:
+            self._takes_some = False
+            # Keras takes a model for built once it was called.
+            self.built = all(member.built for member in self.members.values())
