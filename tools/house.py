@@ -36,7 +36,7 @@ FLOORS_OF_JOINT: Floors = (
     ("__init__",),
     ("model",),
     ("fit", "predict", "compute_loss", "serialization"),
-    ("epoch_callback",),
+    ("epoch_callback", "epochs"),
     ("steps", "explain", "saving", "export"),
     ("base", "protocols"),
     ("compiled", "step_context", "auxiliary"),

@@ -9,12 +9,13 @@ from typing import Any, Literal, overload
 
 import keras
 
-from coloss.joint.base import JointBase
 from coloss.joint.checks.array_checks import CheckedArrays, check_arrays
 from coloss.joint.checks.data_warnings import warn_of_data
 from coloss.joint.checks.head_agreement import check_outputs
 from coloss.joint.compiled import CompiledSettings
 from coloss.joint.epoch_callback import epoch_callbacks
+from coloss.joint.epochs import in_blocks
+from coloss.joint.epochs.mixin import EpochsMixin
 from coloss.joint.inputs.arrays import (
     as_symbols,
     is_array_data,
@@ -41,7 +42,7 @@ Scores = float | list[float] | dict[str, float]
 """The loss and the metrics: by name with `return_dict=True`, else in order."""
 
 
-class FitMixin(JointBase):
+class FitMixin(EpochsMixin):
     """Keras's entry points with every refusal before the first step."""
 
     _seen_shapes: tuple[str, Any] = ("", None)
@@ -120,20 +121,24 @@ class FitMixin(JointBase):
             notes += self._notes(arrays, where)
         for note in notes:
             warnings.warn(note, ObjectiveWarning, stacklevel=2)
-        with self.expecting(complete, class_weight):
-            return super().fit(
-                x=x,
-                y=y,
-                batch_size=batch_size,
-                epochs=epochs,
-                verbose=verbose,
-                callbacks=self._with_own(callbacks),
-                validation_split=validation_split,
-                validation_data=validation_data,
-                shuffle=shuffle,
-                sample_weight=sample_weight,
-                **options,
-            )
+        arguments = {
+            "x": x,
+            "y": y,
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "verbose": verbose,
+            "callbacks": self._with_own(callbacks),
+            "validation_split": validation_split,
+            "validation_data": validation_data,
+            "shuffle": shuffle,
+            "sample_weight": sample_weight,
+            **options,
+        }
+        with (
+            self.expecting(complete, class_weight),
+            in_blocks(self, arguments) as chosen,
+        ):
+            return super().fit(**chosen)
 
     @overload
     def evaluate(

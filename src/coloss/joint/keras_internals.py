@@ -6,8 +6,17 @@ new Keras changes it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import keras
+import numpy as np
+from keras import tree
 from keras.src.backend import get_keras_mask, set_keras_mask
+from keras.src.backend.config import is_nnx_enabled
+from keras.src.trainers.data_adapters import get_data_adapter
+from keras.src.trainers.data_adapters.array_slicing import train_validation_split
+from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras.src.utils.io_utils import ask_to_proceed_with_overwrite
 
 from coloss.typing import FilePath, Nested, Tensor
@@ -79,3 +88,101 @@ def sync_variables(model: keras.Model) -> None:
     """
     if getattr(model, "_jax_state_synced", True) is False:
         model.jax_state_sync()
+
+
+class OneTurn(DataAdapter):
+    """Data that Keras's loop takes as one batch an epoch: a word, and no rows.
+
+    Args:
+        word: what the train or test function is given instead of a batch.
+    """
+
+    def __init__(self, word: str) -> None:
+        """Keep the word."""
+        self.word = word
+
+    def get_jax_iterator(self) -> Iterator[dict[str, Any]]:
+        """Return the only batch of an epoch."""
+        # An array, since on a GPU Keras puts batches on the device ahead of time.
+        return iter([{self.word: np.zeros((), "float32")}])
+
+    @property
+    def num_batches(self) -> int:
+        """Return 1."""
+        return 1
+
+    @property
+    def batch_size(self) -> None:
+        """Return None: there are no rows."""
+
+    has_partial_batch = False
+    partial_batch_size = None
+
+
+def whole_batch(x: Any, y: Any, sample_weight: Any) -> Any:
+    """Return all rows as the one batch that Keras would make of them for JAX.
+
+    Args:
+        x: arrays, in any structure.
+        y: arrays, in any structure, or None.
+        sample_weight: the same.
+
+    Returns:
+        (x, y, sample_weight), (x, y) or x, dtypes as a step takes them.
+    """
+    rows = next(len(a) for a in tree.flatten(x) if a is not None)
+    adapter = get_data_adapter(x, y, sample_weight, batch_size=rows)
+    return next(iter(adapter.get_jax_iterator()))
+
+
+def split_rows(arrays: Any, share: float) -> Any:
+    """Return arrays as Keras's `validation_split` divides them: first part, last part.
+
+    Args:
+        arrays: a structure of arrays or None.
+        share: of the rows in the last part.
+    """
+    return train_validation_split(arrays, validation_split=share)
+
+
+def hold_state(model: Any, state: Any) -> None:
+    """Say where the values of a model's variables are, in the middle of an epoch.
+
+    Args:
+        model: a Keras model on JAX.
+        state: lists of arrays, as a train step or a test step returns them.
+    """
+    trainable, other, *optimizer, metrics = state
+    model._jax_state = {
+        "trainable_variables": trainable,
+        "non_trainable_variables": other,
+        "optimizer_variables": optimizer[0] if optimizer else None,
+        "metrics_variables": metrics,
+    }
+    model._jax_state_synced = False
+
+
+def held_state(model: Any, state: Any) -> Any:
+    """Return the state to go on training with.
+
+    Args:
+        model: a Keras model on JAX.
+        state: as it was given to `hold_state`; the variables hold another one where
+            somebody has read or set them since.
+    """
+    if not model._jax_state_synced:
+        return state
+    kinds = ("trainable", "non_trainable", "optimizer", "metrics")
+    found = model._get_jax_state(**{f"{kind}_variables": True for kind in kinds})
+    model._jax_state_synced = False
+    return found
+
+
+def traces_with_flax() -> bool:
+    """Return whether Keras keeps its variables in Flax's manner (NNX)."""
+    return bool(is_nnx_enabled())
+
+
+def profiles_batches(callback: Any) -> bool:
+    """Return whether a callback is a `TensorBoard` that profiles certain batches."""
+    return bool(getattr(callback, "_should_trace", False))

@@ -14,6 +14,7 @@ from coloss.joint.balance.parameter_groups import sharing
 from coloss.joint.balance.plan import Request, Weighable, make_plan
 from coloss.joint.compiled import CompiledSettings, resolve_compiled
 from coloss.joint.compute_loss import ComputeLossMixin
+from coloss.joint.epochs import check_steps
 from coloss.joint.explain.on_batch import explain_form, explain_model, report_ascent
 from coloss.joint.fit import FitMixin
 from coloss.joint.inputs.arrays import check_by_member
@@ -150,7 +151,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         aggregator: Aggregator | str | None = None,
         aggregation_level: str | None = None,
         run_eagerly: bool = False,
-        steps_per_execution: int = 1,
+        steps_per_execution: int | str = 1,
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
     ) -> None:
@@ -177,7 +178,9 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
                 "output" (cheaper: at what terms read of a member), "coefficient"
                 (for sums of losses); None: the aggregator's own choice.
             run_eagerly: as in Keras.
-            steps_per_execution: as in Keras.
+            steps_per_execution: "auto": on JAX, `fit` on arrays takes its steps in
+                blocks of up to half a second, each one program; elsewhere 1. A
+                number: as in Keras.
             jit_compile: as in Keras.
             auto_scale_loss: as in Keras.
 
@@ -185,6 +188,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
             ObjectiveError: if the objective names what does not exist.
             ValueError: for any other argument that cannot be used.
         """
+        blocks = check_steps(steps_per_execution)
         members = dict(self.members)
         given = dict(coefficients or {})
         settings = resolve_compiled(
@@ -217,10 +221,11 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         self._compiled_settings, self._seen_shapes = settings, ("", None)
         self._traced_for = Complete()
         self.moving_coefficients.clear()
+        self.takes_blocks, self.told_reasons = blocks, frozenset()
         super().compile(
             optimizer=resolved,
             run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
+            steps_per_execution=1 if blocks else int(steps_per_execution),
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )

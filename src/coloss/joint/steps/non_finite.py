@@ -114,6 +114,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
     def _start(self, epoch: int) -> None:
         self._thread = threading.get_ident()
         self._epoch, self._seen = epoch, 0
+        self._first_bad: int | None = None
         self._begun: list[int] = []
         self._bad: dict[int, Mapping[str, float]] = {}
         self._bad_test: dict[int, Mapping[str, float]] = {}
@@ -121,6 +122,15 @@ class NonFiniteGuard(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the epoch and the thread that trains."""
         self._start(epoch)
+
+    def note_step(self, step: int) -> None:
+        """Take in the step whose loss was the first of a block that is not finite.
+
+        Args:
+            step: of the epoch, or of the validation; the first one told counts.
+        """
+        if self._first_bad is None:
+            self._first_bad = step
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Raise what was found behind the computation.
@@ -159,6 +169,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Start before the first batch that is not trained on."""
         self._bad_test = {}
+        self._first_bad = None
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Raise what was found behind the computation.
@@ -187,7 +198,8 @@ class NonFiniteGuard(keras.callbacks.Callback):
             batch = min(self._bad_test)
             where = "data that is not trained on: "
             logs = self._bad_test[batch]
-            raise_if_not_finite(logs, step=batch, cause=self._cause, where=where)
+            step = batch if self._first_bad is None else self._first_bad
+            raise_if_not_finite(logs, step=step, cause=self._cause, where=where)
 
     def _cause(self, entries: Mapping[str, float]) -> Cause:
         return cause_of(self.model, entries) if self.model is not None else Cause()
@@ -198,6 +210,8 @@ class NonFiniteGuard(keras.callbacks.Callback):
             step = min(self._bad)
             logs = self._bad[step]
         since = max((begun for begun in self._begun if begun <= step), default=step)
+        if self._first_bad is not None:
+            step = since = self._first_bad
         raise_if_not_finite(
             logs, epoch=self._epoch, step=step, since=since, cause=self._cause
         )

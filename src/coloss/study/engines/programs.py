@@ -15,6 +15,7 @@ from jax import numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
+from coloss.joint.epochs.jax import rows_from, run_steps
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.study.orders import order
 from coloss.study.settings import Training
@@ -175,43 +176,37 @@ class Programs:
         size = self._training.batch_size
         whole = len(order) // size
 
-        def step(state: Any, chosen: Any) -> Any:
-            batch = jax.tree.map(lambda array: array[place, chosen], rows)
+        def batch_of(chosen: Any) -> Any:
+            return jax.tree.map(lambda array: array[place, chosen], rows)
+
+        def step(state: Any, batch: Any) -> Any:
             with self._joint.expecting(self._complete):
-                _, state = self._joint.train_step(state, batch)
-            return tuple(map(list, state)), None
+                return self._joint.train_step(state, batch)
 
         reliability = self._joint.auxiliary.running_accuracy
         other = self._assigned(state[1], reliability.start_epoch)
         carry: Any = (list(state[0]), other, list(state[2]), list(self._metrics))
         if whole:
             steps = order[: whole * size].reshape(whole, size)
-            carry, _ = jax.lax.scan(step, carry, steps)
+            carry, _ = run_steps(step, carry, lambda i: batch_of(steps[i]), 0, whole)
         if len(order) % size:
-            carry, _ = step(carry, order[whole * size :])
-        return tuple(carry[:3]), self._logs(carry[3])
+            _, carry = step(carry, batch_of(order[whole * size :]))
+        return tuple(map(list, carry[:3])), self._logs(carry[3])
 
     def _one_evaluation(self, state: Any, place: Any, rows: Any) -> Any:
         size = self._training.evaluation_batch
         count = len(jax.tree.leaves(rows[1])[0][0])
 
         own = jax.tree.map(lambda array: array[place], rows)
-
-        def step(carry: Any, start: Any, length: int) -> Any:
-            batch = jax.tree.map(
-                lambda array: jax.lax.dynamic_slice_in_dim(array, start, length), own
-            )
-            _, carry = self._joint.test_step(carry, batch)
-            return tuple(map(list, carry))
-
+        step = self._joint.test_step
         carry: Any = (list(state[0]), list(state[1]), list(self._metrics))
-        whole = count - count % size
+        whole = count // size
         if whole:
-            carry = jax.lax.fori_loop(
-                0, whole // size, lambda i, carry: step(carry, i * size, size), carry
+            carry, _ = run_steps(
+                step, carry, lambda i: rows_from(own, i * size, size), 0, whole
             )
         if count % size:
-            carry = step(carry, whole, count % size)
+            _, carry = step(carry, rows_from(own, whole * size, count % size))
         other = self._assigned(
             carry[1], self._joint.auxiliary.running_accuracy.end_epoch
         )

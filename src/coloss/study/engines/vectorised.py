@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
+from coloss.joint.epochs.jax import free_memory
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.study.arms import Run
 from coloss.study.engines.programs import Programs, first_form
@@ -109,23 +110,6 @@ def chunk_size(trial: Trial, runs: int) -> int:
     fit = max(1, int(0.5 * free_memory() / need))
     chunks = math.ceil(runs / min(fit, LARGEST * jax.local_device_count()))
     return math.ceil(runs / chunks)
-
-
-def free_memory() -> int:
-    """Return the bytes that are free on the devices together."""
-    total = 0
-    for device in jax.local_devices():
-        stats = device.memory_stats() if device.platform != "cpu" else None
-        if not stats or "bytes_limit" not in stats:
-            return _free_host_memory()
-        total += stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return total
-
-
-def _free_host_memory() -> int:
-    import os
-
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
 
 
 class _Population:

@@ -1,0 +1,181 @@
+"""Whether a `fit` takes its steps in blocks, and how Keras is asked for that."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
+
+import keras
+
+from coloss.joint.epochs.blocks import TEST, TRAIN, InBlocks, Turns
+from coloss.joint.epochs.callbacks import BlockCallbacks, needs_every_step
+from coloss.joint.epochs.jax import free_memory, on_device
+from coloss.joint.inputs.arrays import is_array_data
+from coloss.joint.keras_internals import split_rows, traces_with_flax, whole_batch
+from coloss.joint.steps.non_finite import NonFiniteGuard
+
+LOG = logging.getLogger("coloss")
+SHARE = 0.5
+"""Of the free memory that rows on the device may take."""
+
+DEFAULT_BATCH = 32
+"""Keras's."""
+
+Arguments = dict[str, Any]
+
+
+def train_function(model: Any, plain: Callable[..., Any]) -> InBlocks:
+    """Return a train function that takes blocks of steps where it is given a word."""
+    return InBlocks(model, plain, model.train_step)
+
+
+def test_function(model: Any, plain: Callable[..., Any]) -> InBlocks:
+    """Return a test function that takes blocks of steps where it is given a word."""
+    return InBlocks(model, plain, model.test_step)
+
+
+@contextmanager
+def in_blocks(model: Any, arguments: Arguments) -> Iterator[Arguments]:
+    """Let a `fit` take its steps in blocks, where it may.
+
+    Args:
+        model: the joint model.
+        arguments: of `keras.Model.fit`, checked and by member.
+
+    Yields:
+        The arguments to call it with instead; the same ones on the plain path.
+    """
+    if not model.takes_blocks or not is_array_data(arguments["x"]):
+        yield arguments
+        return
+    reason = _reason(model, arguments)
+    if reason is not None:
+        _tell(model, reason)
+        yield arguments
+        return
+    turns, arguments = _turns(model, arguments)
+    # No plain dict: Keras would look through it for layers.
+    model.turns = MappingProxyType({each.word: each for each in turns})
+    try:
+        yield arguments
+    finally:
+        model.turns = MappingProxyType({})
+
+
+def _tell(model: Any, reason: str) -> None:
+    """Say once for a `compile` why steps are taken one by one."""
+    if reason not in model.told_reasons:
+        model.told_reasons |= {reason}
+        LOG.warning(
+            "fit takes its steps one by one, which is slower than "
+            'steps_per_execution="auto" may be: %s. compile(steps_per_execution=1) '
+            "asks for that without this line.",
+            reason,
+        )
+
+
+def _reason(model: Any, arguments: Arguments) -> str | None:
+    """Return why steps must be taken one by one; None: they need not."""
+    if model.run_eagerly or not model.jit_compile:
+        return "the step is not compiled (run_eagerly, jit_compile)"
+    if keras.distribution.distribution() is not None:
+        return "a keras.distribution is set"
+    if traces_with_flax():
+        return "Keras keeps its variables in Flax's manner (NNX)"
+    for name in ("steps_per_epoch", "validation_steps"):
+        if arguments.get(name) is not None:
+            return f"{name} is given"
+    if keras.config.max_steps_per_epoch() is not None:
+        return "keras.config.max_steps_per_epoch is set"
+    for name in ("train_step", "test_step"):
+        owner = next(each for each in type(model).__mro__ if name in vars(each))
+        if not owner.__module__.startswith("coloss."):
+            return f"{owner.__name__} has a {name} of its own"
+    for callback in _listed(arguments["callbacks"]):
+        if needs_every_step(callback):
+            return (
+                f"the callback {type(callback).__name__} is called at every step (if "
+                "it only watches, set `every_step = False` on it)"
+            )
+    return _reason_of_rows(arguments)
+
+
+def _reason_of_rows(arguments: Arguments) -> str | None:
+    data = [arguments["x"], arguments["y"], arguments["sample_weight"]]
+    after = arguments["validation_data"]
+    if isinstance(after, tuple) and is_array_data(after[0]):
+        data += after
+    leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
+    size = 0
+    for leaf in leaves:
+        if getattr(leaf, "nbytes", None) is None or not hasattr(leaf, "__array__"):
+            return f"rows as {type(leaf).__name__} do not go to the device as one"
+        size += int(leaf.nbytes)
+    free = free_memory()
+    if size > SHARE * free:
+        return (
+            f"the rows take {size / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are "
+            "free on the device"
+        )
+    return None
+
+
+def _listed(callbacks: Any) -> list[Any]:
+    return callbacks if isinstance(callbacks, list) else [callbacks]
+
+
+def _turns(model: Any, arguments: Arguments) -> tuple[list[Turns], Arguments]:
+    """Return the turns of a `fit`, and Keras's arguments for them."""
+    given = dict(arguments)
+    rows = tuple(given.pop(name) for name in ("x", "y", "sample_weight"))
+    after, share = given.pop("validation_data"), given.pop("validation_split")
+    size = given.pop("batch_size") or DEFAULT_BATCH
+    size_after = given.pop("validation_batch_size", None) or size
+    callbacks, verbose = given.pop("callbacks"), given["verbose"]
+    if share and after is None:
+        rows, after = split_rows(rows, share)
+    guard = next(one for one in callbacks if isinstance(one, NonFiniteGuard))
+    count = _count(rows)
+    told = BlockCallbacks(
+        callbacks,
+        add_history=True,
+        add_progbar=verbose != 0,
+        verbose=verbose,
+        epochs=given["epochs"],
+        steps=-(-count // size),
+        model=model,
+    )
+    shuffle = given.pop("shuffle")
+    train = _turn(TRAIN, rows, size, shuffle, told, guard)
+    turns, given["x"] = [train], train.adapter()
+    if isinstance(after, tuple) and is_array_data(after[0]):
+        x, y, weight, *_ = (*after, None, None)
+        turns.append(_turn(TEST, (x, y, weight), size_after, False, told, guard))
+        after = turns[-1].adapter()
+    return turns, {**given, "callbacks": told, "validation_data": after}
+
+
+def _turn(
+    word: str,
+    rows: tuple[Any, Any, Any],
+    size: int,
+    shuffle: bool | str,
+    callbacks: BlockCallbacks,
+    guard: NonFiniteGuard,
+) -> Turns:
+    return Turns(
+        word=word,
+        rows=on_device(whole_batch(*rows)),
+        count=_count(rows),
+        size=size,
+        shuffle=shuffle,
+        callbacks=callbacks,
+        guard=guard,
+    )
+
+
+def _count(rows: Any) -> int:
+    return next(len(leaf) for leaf in keras.tree.flatten(rows) if leaf is not None)
