@@ -62,6 +62,25 @@ def test_many_members_stay_readable() -> None:
     assert found.suggestion is not None
 
 
+def test_a_long_list_is_cut_where_it_says_how_many_are_left_out() -> None:
+    members = [f"m{index}" for index in range(12)]
+    said = lines(explain(" + ".join(members), members=members))
+    begin = said.index("what happens to each network") + 1
+    end = said.index("who learns from whom")
+    assert [line.split(":")[0] for line in said[begin:end]] == [
+        *members[:7],
+        "... and 5 more",
+    ]
+    all_of_eight = lines(explain(" + ".join(members[:8]), members=members[:8]))
+    assert not any("more" in line for line in all_of_eight[begin : begin + 8])
+
+
+def test_numbers_are_exact_where_they_are_whole() -> None:
+    found = of("1234567*acoustic + 0.123456789*visual").to_dict()["coefficients"]
+    assert found["acoustic"] == "1234567"
+    assert found["visual"] == "0.123457"
+
+
 def test_many_members_in_one_function() -> None:
     members = [f"m{index}" for index in range(100)]
     found = explain(f"relu(m0 - {' - '.join(members[1:])})", members=members)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from coloss.objective import FUNCTIONS, TRANSFER_TERMS, ObjectiveError, loss
-from coloss.objective.functions import builder, call
+from coloss.objective.functions import (
+    COMMON,
+    GATE,
+    WHOLE_GATE,
+    WINDOW,
+    add_transfer_term,
+    builder,
+    call,
+    remove_transfer_term,
+)
 from coloss.objective.words import BATCH, DETACH, POINTWISE
 
 A, B = loss("a"), loss("b")
@@ -65,3 +74,39 @@ def test_wrong_calls(build: object, sentence: str) -> None:
 
 def test_self_training_may_name_one_place() -> None:
     assert str(call("pseudo_label", A >> A)) == "pseudo_label(a >> a)"
+
+
+@pytest.mark.parametrize(
+    ("given", "gate", "added"),
+    [
+        ({}, WHOLE_GATE, set()),
+        ({"per_row": True}, GATE, set()),
+        ({"embedded": True}, WHOLE_GATE, {"dimension"}),
+    ],
+)
+def test_a_term_of_ones_own_has_the_options_of_its_kind(
+    given: dict[str, bool], gate: object, added: set[str]
+) -> None:
+    add_transfer_term("my_term", {"power": 2.0}, **given)
+    try:
+        options = FUNCTIONS["my_term"].options
+        assert set(options) == {"power", "gate", *added, *COMMON, *WINDOW}
+        assert options["gate"] is gate
+        assert str(call("my_term", B >> A, power=3)) == "my_term(b >> a, power=3)"
+    finally:
+        remove_transfer_term("my_term")
+    with pytest.raises(ObjectiveError, match="no function 'my_term'"):
+        call("my_term", B >> A)
+
+
+@pytest.mark.parametrize("name", ["relu", "distill", "nobody"])
+def test_only_a_term_of_ones_own_is_removed(name: str) -> None:
+    with pytest.raises(ValueError, match="no transfer term of a user's own"):
+        remove_transfer_term(name)
+
+
+@pytest.mark.parametrize("name", TRANSFER_TERMS)
+def test_every_transfer_term_and_no_other_word_has_a_window(name: str) -> None:
+    assert set(WINDOW) <= set(FUNCTIONS[name].options)
+    for function in FUNCTIONS.values():
+        assert function.kind == "transfer" or not set(WINDOW) & set(function.options)

@@ -198,6 +198,30 @@ def test_the_deepest_allowed_sum_is_read() -> None:
     assert len(list(parse("+".join("a" * parser.MAX_DEPTH)).walk())) == 299
 
 
+@pytest.mark.parametrize(
+    "level", ["-({})", "relu({})", "a + ({})", "({}) + a", "({})**2"]
+)
+def test_each_kind_of_nesting_is_one_level(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parser, "MAX_DEPTH", 7)
+    text = "a"
+    for _ in range(6):
+        text = level.format(text)
+    parse(text)
+    with pytest.raises(ObjectiveError, match="nested deeper than 7 levels"):
+        parse(level.format(text))
+
+
+def test_each_layer_is_one_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below the call, the edge and the member."""
+    monkeypatch.setattr(parser, "MAX_DEPTH", 7)
+    for text in ("sp(a{} >> b)", "sp(b >> a{})", "sp((c, a{}) >> b)"):
+        parse(text.format(".x" * 4))
+        with pytest.raises(ObjectiveError, match="nested deeper than 7 levels"):
+            parse(text.format(".x" * 5))
+
+
 def test_nothing_is_executed(capsys: pytest.CaptureFixture[str]) -> None:
     for text in ("print(1)", "exec('print(1)')", "relu(print(1))"):
         with pytest.raises(ObjectiveError):

@@ -121,6 +121,8 @@ def test_the_interval_of_one_arm_is_students():
         (0.9, 0.95, 19),
         (1.6, 0.95, 8),
         (2.0, 0.8, 5),
+        # So far out that SciPy's noncentral t has no number for the power, which is 1.
+        (50.0, 0.8, 2),
     ],
 )
 def test_seeds_needed_are_those_of_the_tables(size, power, pairs):
@@ -128,6 +130,18 @@ def test_seeds_needed_are_those_of_the_tables(size, power, pairs):
     values, baseline = [-1.0, 0.0, 1.0], [0.0, 0.0, 0.0]
     assert seeds_needed(values, baseline, size, power) == pairs
     assert seeds_needed(values, baseline, -size, power) == pairs
+
+
+@pytest.mark.parametrize(("size", "power"), [(0.05, 0.06), (0.3, 0.1), (0.4, 0.5)])
+def test_both_tails_count_where_the_power_is_small(size, power):
+    """Squared, Student's noncentral t is Fisher's noncentral F: one tail for both."""
+
+    def has(pairs):
+        edge = stats.t.ppf(0.975, pairs - 1) ** 2
+        return stats.ncf.sf(edge, 1, pairs - 1, pairs * size**2)
+
+    needed = seeds_needed([-1.0, 0.0, 1.0], [0.0] * 3, size, power)
+    assert has(needed) >= power > has(needed - 1)
 
 
 def test_seeds_needed_by_simulation():
@@ -174,8 +188,10 @@ def test_the_bootstrap_interval_is_scipys_and_widens_with_comparisons():
     assert wide[0] < found[0] and found[1] < wide[1]
 
 
-def test_rounding_is_no_spread():
+@pytest.mark.parametrize("size", [0.1, 1e9])
+def test_rounding_is_no_spread(size):
     """Differences that are equal but for the last digits have an interval of 0."""
     base = np.linspace(0.1, 0.9, 9)
-    found = paired_gain(base + 0.1, base)
-    assert found.low == found.high == pytest.approx(0.1)
+    found = paired_gain(base + size, base)
+    assert found.low == found.high == pytest.approx(size)
+    assert found.p == 2 * 0.5**9  # The sign test's.

@@ -1,4 +1,4 @@
-"""Trained coefficients: where descent has somewhere to stop; and signs."""
+"""Trained coefficients: where descent has somewhere to stop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import pytest
 
 from coloss.objective import Objective
-from coloss.objective.intervals import range_of
 from coloss.weighting import Ramp, Trainable
 from coloss.weighting.schedules import coefficient_range
 from coloss.weighting.trainable import check, raw_of
@@ -58,30 +57,6 @@ def test_the_value_is_positive():
     for wrong in (0, -1, float("nan"), True, "1"):
         with pytest.raises((TypeError, ValueError), match="above 0"):
             Trainable(wrong)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("w*a", (0.0, INF)),
-        ("w*(a - b)", (-INF, INF)),
-        ("-a", (-INF, 0.0)),
-        ("relu(a - stop(b))", (0.0, INF)),
-        ("abs(a - b)", (0.0, INF)),
-        ("(a - b)**2", (0.0, INF)),
-        ("exp(-a)", (0.0, 1.0)),
-        ("log(1 + a)", (0.0, INF)),
-        ("a/(1 + b)", (0.0, INF)),
-        ("a/(b - 1)", (-INF, INF)),
-        ("max(a - b, 0)", (0.0, INF)),
-        ("clip(a - b, -1, 2)", (-1.0, 2.0)),
-        ("distill(b >> a)", (0.0, INF)),
-        ("vid(b.h >> a.h)", (-INF, INF)),
-    ],
-)
-def test_the_range_of_a_summand(text, expected):
-    node = bound(text, ["w"] if "w" in text else [])
-    assert range_of(node, {"w": (0.5, 0.5)}) == expected
 
 
 def test_the_range_of_a_coefficient():
