@@ -20,6 +20,10 @@ from tests.aggregation.gramians import compiled, full, numbers
 GRADIENTS = full(np.random.default_rng(3), 3)
 GRAMIAN = (GRADIENTS @ GRADIENTS.T).astype("float32")
 
+on_jax = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="by JAX's transformations of functions"
+)
+
 
 @functools.cache
 def program(case):
@@ -171,6 +175,7 @@ def test_random_weights_are_even_on_average() -> None:
     np.testing.assert_allclose(found, 0.25, atol=0.04)
 
 
+@on_jax
 def test_weights_carry_no_gradient() -> None:
     import jax
 
@@ -180,6 +185,7 @@ def test_weights_carry_no_gradient() -> None:
     assert not np.any(jax.jit(jax.grad(moved))(GRAMIAN))
 
 
+@on_jax
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_many_gramians_at_once(case) -> None:
     import jax
