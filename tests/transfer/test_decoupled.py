@@ -252,6 +252,16 @@ def test_a_constant_column_is_uncorrelated_and_gets_no_gradient() -> None:
 # Known bugs of other libraries (METHODS.md, section 2).
 
 
+def test_a_rare_class_is_correlated_like_any_other() -> None:
+    """Its probabilities are small numbers, and no rounding."""
+    own, other = logits()
+    own[:, 0] -= 14
+    other[:, 0] -= 14
+    options = {"beta": 0.0, "gamma": 1.0, "temperature": 1.0}
+    found = value(lambda s, t: transfer.dist(s, t, **options), own, other)
+    np.testing.assert_allclose(found, dist_reference(**options)(own, other), rtol=1e-4)
+
+
 def test_bug_correlation_added_with_the_wrong_sign() -> None:
     own, other = logits(seed=5)
     before = value(transfer.dist, own, other)

@@ -85,6 +85,29 @@ def test_a_padded_batch_is_the_mean_of_its_rows_without_padding(
     assert rows[2] == 0
 
 
+@each_mask
+@pytest.mark.parametrize("name", READS_LABELS)
+def test_labels_may_be_numbers_columns_or_vectors(name: str, kind: str) -> None:
+    sides, labels = arrays(name, kind), LABELS[kind]
+    want = value(called(name, kind, labels=labels), *sides)
+    vectors = np.eye(4, dtype="float32")[labels]
+    vectors[labels < 0] = np.nan
+    for same in (labels[..., None], vectors):
+        found = value(called(name, kind, labels=same), *sides)
+        np.testing.assert_allclose(found, want, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [transfer.cka, transfer.sp, transfer.pkt, transfer.rkd_distance],
+    ids=["cka", "sp", "pkt", "rkd_distance"],
+)
+def test_terms_that_compare_rows_take_no_mask_of_positions(term: Any) -> None:
+    sides = [normal(4, 4, 3, seed=i) for i in (0, 1)]
+    with pytest.raises(ValueError, match=r"needs a mask of shape \(batch,\), here"):
+        value(partial(term, mask=MASKS["steps"]), *sides)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 3e38])
 @each_term
 def test_padding_reaches_neither_value_nor_gradient(name: str, bad: float) -> None:
