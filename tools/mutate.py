@@ -22,6 +22,7 @@ With `--log FILE` results are kept, and the same command goes on where it was st
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -32,7 +33,15 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from tools.faults import ROOT, Fault, FaultyFinder, changed, faults_of, faulty_text
+from tools.faults import (
+    ROOT,
+    Fault,
+    FaultyFinder,
+    changed,
+    faults_of,
+    faulty_text,
+    is_fault,
+)
 from tools.forked_tests import (
     Order,
     Trace,
@@ -45,14 +54,19 @@ from tools.forked_tests import (
 
 SEED = 0
 
+EVERYWHERE = "tests/test_dataclasses.py"
 TARGETS = {
-    "objective": ("src/coloss/objective", "tests/objective"),
-    "transfer": ("src/coloss/transfer", "tests/transfer"),
-    "weighting": ("src/coloss/weighting", "tests/weighting"),
-    "aggregation": ("src/coloss/aggregation", "tests/aggregation"),
-    "values": ("src/coloss/joint/values", "tests/joint/values"),
-    "supervision": ("src/coloss/joint/supervision", "tests/joint/supervision"),
-    "balance": ("src/coloss/joint/balance", "tests/joint/balance"),
+    "objective": ("src/coloss/objective", "tests/objective", EVERYWHERE),
+    "transfer": ("src/coloss/transfer", "tests/transfer", EVERYWHERE),
+    "weighting": ("src/coloss/weighting", "tests/weighting", EVERYWHERE),
+    "aggregation": ("src/coloss/aggregation", "tests/aggregation", EVERYWHERE),
+    "values": ("src/coloss/joint/values", "tests/joint/values", EVERYWHERE),
+    "supervision": (
+        "src/coloss/joint/supervision",
+        "tests/joint/supervision",
+        EVERYWHERE,
+    ),
+    "balance": ("src/coloss/joint/balance", "tests/joint/balance", EVERYWHERE),
     "statistics": ("src/coloss/study/statistics.py", "tests/study/test_statistics.py"),
 }
 """Rooms by a short name: what is mutated, and the tests that must notice."""
@@ -111,7 +125,7 @@ def drawn(target: str, sample: int | None) -> list[Fault]:
     faults = faults_of(target)
     print(f"{len(faults)} faults in {target}", flush=True)
     random.Random(SEED).shuffle(faults)
-    return faults[:sample]
+    return list(itertools.islice(filter(is_fault, faults), sample))
 
 
 def try_all(
