@@ -1,4 +1,4 @@
-"""Values that travel cannot be changed on the way: dataclasses are frozen but for a few."""
+"""Dataclasses: frozen but for a few, so that values that travel stay as they are."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ BY_IDENTITY = {
 
 def classes(room: str) -> Iterator[tuple[str, type]]:
     package = importlib.import_module(f"coloss.{room}")
-    names = [package.__name__]
-    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if found.name.rpartition(".")[2] not in BACKENDS:
-            names.append(found.name)
+    modules = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    names = [package.__name__, *(module.name for module in modules)]
     for name in names:
+        if name.rpartition(".")[2] in BACKENDS:
+            continue
         for value in vars(importlib.import_module(name)).values():
             here = isinstance(value, type) and value.__module__ == name
             if here and "__dataclass_params__" in vars(value):
