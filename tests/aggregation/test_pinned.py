@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from keras import ops
 from scipy.optimize import nnls
 
 from coloss import aggregation
 from coloss.aggregation import conflicts, quadratic
+from coloss.aggregation.gramian import rank_cut
 from coloss.aggregation.quadratic import RIDGE, solve_nonnegative
 from tests.aggregation.contract import CASES
 from tests.aggregation.gramians import compiled, numbers
@@ -97,6 +99,36 @@ def test_pcd_averages_squares_over_steps() -> None:
     primary = 3 / square**0.5
     unit = primary / np.hypot(primary, mu)
     np.testing.assert_allclose(numbers(weights), [unit, unit * mu / primary], rtol=1e-4)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    ("method", "weight"),
+    [
+        (aggregation.AlignedMTL(), 1 / 3),
+        (aggregation.CAGrad(), 1 / 3),
+        (aggregation.DualProj(), 1 / 3),
+        (aggregation.MGDA(), 1 / 3),
+        (aggregation.UPGrad(), 1 / 3),
+        (aggregation.IMTLG(), 0.0),
+        (aggregation.NashMTL(), 0.0),
+    ],
+    ids=str,
+)
+def test_gradients_of_zero_are_weighed_as_the_docstring_says(method, weight) -> None:
+    found = numbers(compiled(method.weights)(np.zeros((3, 3), "float32")))
+    np.testing.assert_allclose(found, weight, atol=1e-6)
+
+
+def test_cagrad_in_a_ball_of_radius_0_is_the_mean() -> None:
+    found = numbers(compiled(aggregation.CAGrad(0.0).weights)(GRAMIAN))
+    np.testing.assert_allclose(found, 1 / len(GRAMIAN), rtol=1e-6)
+
+
+def test_what_counts_as_rounding_grows_with_the_largest_and_their_number() -> None:
+    for values in ([1.0, 4.0], [1e-3, 5e3, 2.0]):
+        found = float(rank_cut(ops.convert_to_tensor(values, "float32")))
+        assert found == pytest.approx(1e-6 * len(values) * max(values), rel=1e-5)
 
 
 def test_gradvac_learns_usual_cosines() -> None:
