@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -11,24 +10,26 @@ import pytest
 
 import coloss
 
-ROOMS = ("aggregation", "joint", "objective", "transfer", "weighting")
-BACKENDS = ("jax", "tensorflow", "torch")
+ROOMS = (
+    "aggregation",
+    "joint.balance",
+    "joint.supervision",
+    "joint.values",
+    "objective",
+    "transfer",
+    "weighting",
+)
 
 CHANGING = {
     "coloss.joint.balance.gradient_basis.GradientBasis",
     "coloss.joint.balance.gradient_basis._Element",
     "coloss.joint.balance.weighers.EqualWeights",
-    "coloss.joint.compiled.CompiledSettings",
-    "coloss.joint.outputs.forward.Forward",
     "coloss.objective.dual.Point",
     "coloss.objective.suggestion._Repair",
 }
 """What is filled while it is worked on."""
 
 BY_IDENTITY = {
-    "coloss.joint.checks.array_checks.CheckedArrays",
-    "coloss.joint.compiled.CompiledSettings",
-    "coloss.joint.outputs.positions.Reading",
     "coloss.joint.supervision.labels.Labels",
     "coloss.joint.supervision.positions.Positions",
     "coloss.objective.rows.Atom",
@@ -42,8 +43,6 @@ def classes(room: str) -> Iterator[tuple[str, type]]:
     modules = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     names = [package.__name__, *(module.name for module in modules)]
     for name in names:
-        if name.rpartition(".")[2] in BACKENDS:
-            continue
         for value in vars(importlib.import_module(name)).values():
             here = isinstance(value, type) and value.__module__ == name
             if here and "__dataclass_params__" in vars(value):
@@ -53,11 +52,9 @@ def classes(room: str) -> Iterator[tuple[str, type]]:
 @pytest.mark.parametrize("room", ROOMS)
 def test_values_are_frozen_and_equal_by_value(room: str) -> None:
     found = dict(classes(room))
-    assert found
     here = f"{coloss.__name__}.{room}."
     params = {name: value.__dataclass_params__ for name, value in found.items()}
     open_to_change = {name for name, given in params.items() if not given.frozen}
     assert open_to_change == {name for name in CHANGING if name.startswith(here)}
     by_identity = {name for name, given in params.items() if not given.eq}
     assert by_identity == {name for name in BY_IDENTITY if name.startswith(here)}
-    assert all(dataclasses.is_dataclass(value) for value in found.values())
