@@ -149,7 +149,9 @@ class RunFolder:
         `class_counts` (by split, then class name), `id` (its column or None),
         `label`, `members`: by name `width`, `dtype`, `files`, `present` and
         `missing` (rows by split), `labelled` (rows by split that have both),
-        `left_out` (columns: `name`, `reason`, `example`), `standardized`.
+        `class_counts` (of these rows, as above), `dropped` (rows that the
+        labels do not have), `left_out` (columns: `name`, `reason`, `example`),
+        `standardized`.
         """
         return self._json(DATA)
 

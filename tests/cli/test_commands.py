@@ -276,7 +276,7 @@ def test_an_interrupted_study_says_that_it_goes_on(folder, tmp_path, monkeypatch
     monkeypatch.setattr(coloss.Study, "run", interrupted)
     arguments = ("study", folder / "config.toml", "--seeds", 2, "-o", tmp_path / "s")
     result = call(*arguments, code=Exit.INTERRUPTED)
-    assert "0 of 4 runs are kept" in result.stderr and "goes on" in result.stderr
+    assert "0 of 4 runs kept" in result.stderr and "goes on" in result.stderr
 
 
 def test_a_loss_that_is_not_finite_ends_with_1_and_keeps_the_networks(folder, tmp_path):

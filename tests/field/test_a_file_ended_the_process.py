@@ -28,6 +28,8 @@ import coloss.data
 from coloss.data.readers import DataError, column_names, read_features
 from coloss.data.row_groups import RowGroups
 
+from . import exits
+
 ROWS = 20
 TABLE = pa.table(
     {
@@ -234,3 +236,11 @@ def test_pyarrow_never_gets_a_file_of_python():
                 name = ast.unparse(node.func).rsplit(".", 1)[-1]
                 if name in (*readers, "parsed", "read_table", "read_schema"):
                     assert ast.unparse(node.args[0]) not in opened, (path, name)
+
+
+def test_train_without_its_label_column_ends_with_code_2_each_time(tmp_path):
+    """Five of the runs that `python -m tests.field.exits --runs 200` makes."""
+    exits.write(tmp_path)
+    processes = [exits.started(tmp_path) for _ in range(5)]
+    assert [exits.ended(process) for process in processes] == [(2, True)] * 5
+    assert not (tmp_path / "run").exists()

@@ -95,7 +95,87 @@ def test_combined_and_scaled_gradients(options):
 
 def test_one_summand_among_several_that_reach_a_member():
     error = stopped(joint("adam", objective="10000*a + b + distill(b >> a)"))
-    assert "`10000*a`, `distill(b >> a)`" in str(error)
+    assert "(not finite by itself: `10000*a`)" in str(error)
+
+
+def root(y_true, y_pred):
+    """The distance, whose gradient is NaN where the prediction is right."""
+    return keras.ops.sqrt(keras.ops.sum(keras.ops.square(y_true - y_pred), -1))
+
+
+class Listed(keras.utils.PyDataset):
+    def __init__(self, x, y):
+        super().__init__()
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, number):
+        rows = slice(8 * number, 8 * number + 8)
+        return {name: values[rows] for name, values in self.x.items()}, self.y[rows]
+
+
+def generated(x, y):
+    listed = Listed(x, y)
+    while True:
+        yield from (listed[number] for number in range(2))
+
+
+DATA = {
+    "arrays": lambda x, y: ({"x": x, "y": y, "batch_size": 8}, True),
+    "held out": lambda x, y: (
+        {"x": x, "y": y, "batch_size": 8, "validation_split": 0.25},
+        True,
+    ),
+    "dataset": lambda x, y: ({"x": Listed(x, y)}, True),
+    # What a generator gave is gone: the terms that reach the member are told.
+    "generator": lambda x, y: (
+        {"x": generated(x, y), "steps_per_epoch": 2, "shuffle": False},
+        False,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def with_a_root():
+    def network():
+        return keras.Sequential(
+            [
+                keras.Input((4,)),
+                keras.layers.Dropout(0.5),
+                keras.layers.Dense(2, kernel_initializer="zeros", use_bias=False),
+            ]
+        )
+
+    model = coloss.JointModel({"a": network(), "b": network()})
+    model.compile(
+        keras.optimizers.SGD(0.0),
+        {"a": root, "b": "mse"},
+        objective="a + match_logits(b >> a) + b",
+    )
+    return model
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_the_term_is_named_whose_own_gradient_is_not_finite(kind, with_a_root):
+    x = {name: RNG.normal(size=(16, 4)).astype("float32") for name in "ab"}
+    y = np.ones((16, 2), "float32")
+    y[11 if kind != "held out" else 3] = 0.0  # Zeros are what it predicts.
+    options, named = DATA[kind](x, y)
+    before = [keras.ops.convert_to_numpy(v).copy() for v in with_a_root.variables]
+    with pytest.raises(coloss.NonFiniteLossError) as caught:
+        with_a_root.fit(**options, verbose=0)
+    said = str(caught.value)
+    if named:
+        assert "(not finite by itself: `a`)" in said
+    else:
+        assert "(terms that reach it: `a`, `match_logits(b >> a)`)" in said
+    weights = {id(v) for v in with_a_root.weights}
+    for variable, value in zip(with_a_root.variables, before, strict=True):
+        if id(variable) in weights:
+            found = keras.ops.convert_to_numpy(variable)
+            np.testing.assert_array_equal(found, value)
 
 
 def test_an_update_that_divides_zero_by_zero():

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import coloss
 from coloss.cli.app import app
 from coloss.cli.config import parse
 from coloss.cli.runs.tell import rates
@@ -120,6 +123,8 @@ def test_what_is_taken_as_unlabeled_is_counted(folder):
     assert line["unlabelled"] == {"an empty cell or '?'": 6, "'-1'": 3}
 
 
+PARTS = ["train", "validation", "train", "test"] * (ROWS // 4)
+DEALT = list(enumerate(PARTS))
 DOUBTS = {
     "a class that no row for validation has": (
         {
@@ -132,11 +137,32 @@ DOUBTS = {
             "labels": [f"c{row // 2 % 2}" if row % 2 else "?" for row in range(ROWS)],
             "values": np.where(np.arange(ROWS)[:, None] % 2, NONE, 1.0),
         },
-        "its own loss teaches it nothing",
+        "'a' has labels on 22 rows and inputs on 30, and no row has both",
+    ),
+    "no labeled row for validation with features": (
+        {
+            "labels": [f"c{n % 3}" for n in range(ROWS)],
+            "values": np.where(np.array(PARTS)[:, None] == "validation", NONE, 1.0),
+            "parts": PARTS,
+            "data": 'split = "part"',
+        },
+        "validation data: input of 'a' is missing (NaN) on all 15 rows",
+    ),
+    "one class in the rows for test": (
+        {
+            "labels": ["c0" if p == "test" else f"c{n % 3}" for n, p in DEALT],
+            "parts": PARTS,
+            "data": 'split = "part"',
+        },
+        "test data: labels of 'a' are of one class only (c0, 15 labels)",
     ),
     "a rate of a million": (
         {"training": "learning_rate = 1e6"},
-        "training.learning_rate: 1e+06 is far too large",
+        "the learning rate of all members (adam) is 1e+06",
+    ),
+    "a rate of a million for one network": (
+        {"member": "learning_rate = 1e6"},
+        "the learning rate of 'a' (adam) is 1e+06",
     ),
 }
 
@@ -148,10 +174,65 @@ def test_it_is_doubted(folder, case):
     assert said in call("validate", "c.toml", "--data").stderr
 
 
+@pytest.mark.backend
+def test_train_says_what_validate_says_and_each_once(folder):
+    given, first = DOUBTS["no labeled row for validation with features"]
+    write(folder, **given, training="learning_rate = 1e6")
+    notes = [
+        line
+        for line in call("validate", "c.toml", "--data").stderr.splitlines()
+        if line.startswith("note:")
+    ]
+    assert any(first in line for line in notes) and len(notes) == 2
+    said = call("train", "c.toml").stderr
+    assert [said.count(line) for line in notes] == [1, 1]
+    # What `fit` warns of is the same, and not said again in other words.
+    assert said.count("learning rate") == said.count("is missing (NaN)") == 1
+
+
+@pytest.mark.parametrize(
+    ("unlisted", "number", "said"),
+    [
+        ("drop", 3, "a: left out 3 ids without a row among the labels"),
+        ("drop", 1, "a: left out 1 id without a row among the labels"),
+        ("drop", 0, None),
+        ("unlabelled", 3, None),
+    ],
+)
+def test_ids_without_a_label_row_that_are_dropped_are_counted(
+    folder, unlisted, number, said
+):
+    write(folder, data=f'unlisted = "{unlisted}"')
+    table = pd.read_csv(folder / "labels.csv")
+    table.iloc[: ROWS - number].to_csv(folder / "labels.csv", index=False)
+    told = call("validate", "c.toml", "--data").stdout
+    assert (said in told) if said else ("left out" not in told)
+    line = call("validate", "c.toml", "--data", "--json").stdout.split("\n")[0]
+    dropped = number if unlisted == "drop" else 0
+    assert json.loads(line)["members"]["a"]["dropped"] == dropped
+
+
+def test_one_of_a_thing_is_no_plural():
+    """Two or more are counted with an s; a count of one never is, in all of src."""
+    noun = "row|label|run|seed|epoch|value|column|file|class|output|id|step|cell|count"
+    plural = re.compile(rf"\{{[^{{}}]*\}} (?:[a-z]+ )?(?:{noun})(?:s|es)\b")
+    # Numbers that are two at the least, and ranges; by file, and how often.
+    known = {
+        "label_encoding.py": 1,  # Only where there are more than twenty.
+    }
+    found = {}
+    for path in Path(coloss.__file__).parent.rglob("*.py"):
+        lines = [m.group() for m in plural.finditer(path.read_text("utf-8"))]
+        lines = [line for line in lines if re.search(r"len\(|\.size|\.sum\(", line)]
+        if lines:
+            found[path.name] = len(lines)
+    assert found == known
+
+
 @pytest.mark.parametrize(
     ("optimizer", "rate", "number"),
     [
-        *[("adam", 1.0, 1), ("adam", 0.5, 0), ("sgd", 1.0, 0), ("sgd", 10.0, 1)],
+        *[("adam", 1.0, 1), ("adam", 0.5, 0), ("sgd", 1.0, 0), ("sgd", 1e6, 1)],
         *[("lion", 2.0, 1), ("adagrad", 1.0, 0), ("rmsprop", 1e6, 1)],
     ],
 )

@@ -21,6 +21,7 @@ from coloss.cli.demo_runs import (
     explanations,
 )
 from coloss.cli.spreadsheet import write_table
+from coloss.names import counted
 from coloss.report import write_study
 from coloss.study import StudyResult
 from coloss.study.statistics import GAINED
@@ -39,7 +40,7 @@ def run_demo(output: Path, seeds: int, epochs: int) -> None:
     console.print(
         f"[bold]Main network {MAIN!r}[/] (Fourier coefficients of handwritten digits) "
         f"with helpers {' and '.join(map(repr, HELPERS))}: 1000 training rows, of "
-        f"which 100 are labelled. {seeds} paired runs of each arm."
+        f"which 100 are labelled. {counted(seeds, 'paired run')} of each arm."
     )
     study = demo_study(seeds, epochs)
     for arm, found in explanations(study).items():
@@ -157,7 +158,7 @@ def draw_curves(result: StudyResult, path: Path) -> None:
         )
     axes.set(xlabel="epoch", ylabel=f"validation accuracy of {MAIN!r}")
     seeds = result.frame["seed"].nunique()
-    axes.set_title(f"Main network, mean and spread of {seeds} runs")
+    axes.set_title(f"Main network, mean and spread of {counted(seeds, 'run')}")
     axes.legend()
     with whole(path) as partial:
         figure.savefig(partial, dpi=150)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Literal, overload
 
 import keras
@@ -16,6 +17,8 @@ from coloss.joint.compiled import CompiledSettings
 from coloss.joint.epoch_callback import epoch_callbacks
 from coloss.joint.epochs import in_blocks
 from coloss.joint.epochs.mixin import EpochsMixin
+from coloss.joint.explain.blame import terms_not_finite
+from coloss.joint.inputs.again import Batch, batches_again
 from coloss.joint.inputs.arrays import (
     as_symbols,
     is_array_data,
@@ -35,7 +38,7 @@ from coloss.joint.supervision.class_weights import (
     ClassWeight,
     resolve_class_weights,
 )
-from coloss.objective import ObjectiveWarning
+from coloss.objective import DataWarning, ObjectiveWarning
 from coloss.typing import ByMember, Callbacks, Nested
 
 Scores = float | list[float] | dict[str, float]
@@ -120,14 +123,17 @@ class FitMixin(EpochsMixin):
             validation_data = (arrays.x, arrays.y, arrays.sample_weight)
             notes += self._notes(arrays, where)
         for note in notes:
-            warnings.warn(note, ObjectiveWarning, stacklevel=2)
+            warnings.warn(note, DataWarning, stacklevel=2)
+        again = partial(
+            batches_again, x, y, sample_weight, batch_size, validation_split
+        )
         arguments = {
             "x": x,
             "y": y,
             "batch_size": batch_size,
             "epochs": epochs,
             "verbose": verbose,
-            "callbacks": self._with_own(callbacks),
+            "callbacks": self._with_own(callbacks, again),
             "validation_split": validation_split,
             "validation_data": validation_data,
             "shuffle": shuffle,
@@ -344,8 +350,13 @@ class FitMixin(EpochsMixin):
                 "losses: give `validation_data` or `validation_split`."
             )
 
-    def _with_own(self, callbacks: Callbacks) -> Callbacks:
-        own = [*epoch_callbacks(), NonFiniteGuard()]
+    def _with_own(
+        self, callbacks: Callbacks, again: Callable[[], Iterator[Batch]]
+    ) -> Callbacks:
+        def blame(variable: keras.Variable) -> list[str]:
+            return terms_not_finite(self, variable, again())
+
+        own = [*epoch_callbacks(), NonFiniteGuard(blame)]
         if isinstance(callbacks, keras.callbacks.CallbackList):
             for callback in own:
                 callbacks.append(callback)

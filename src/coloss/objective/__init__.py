@@ -1,6 +1,6 @@
 """What is minimized: the objective language. Knows no network and imports no Keras."""
 
-from coloss.objective.errors import ObjectiveError, ObjectiveWarning
+from coloss.objective.errors import DataWarning, ObjectiveError, ObjectiveWarning
 from coloss.objective.explanation import EdgeInfo, Explanation
 from coloss.objective.expression import Expression, coefficient, loss
 from coloss.objective.functions import FUNCTIONS, TRANSFER_TERMS
@@ -10,6 +10,7 @@ from coloss.objective.parser import parse
 __all__ = [
     "FUNCTIONS",
     "TRANSFER_TERMS",
+    "DataWarning",
     "EdgeInfo",
     "Explanation",
     "Expression",

@@ -34,6 +34,10 @@ class ObjectiveWarning(UserWarning):
     """
 
 
+class DataWarning(ObjectiveWarning):
+    """Of an objective and its data nothing, or next to nothing, can be learned."""
+
+
 def _pointer(text: str, column: int, width: int = 72) -> str:
     flat = text.replace("\n", " ").replace("\t", " ")
     start = max(0, column - width // 2)

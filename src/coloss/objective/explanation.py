@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from coloss.names import counted
+
 _MOST = {
     "members": 8,
     "learning": 5,
@@ -217,11 +219,13 @@ class Explanation:
         lines = []
         for member, counts in (self.rows or {}).items():
             line = (
-                f"{member}: {counts['rows']} rows, {counts['labeled']} labeled, "
-                f"{counts['unlabeled']} unlabeled, {counts['missing']} without input"
+                f"{member}: {counted(counts['rows'], 'row')}, "
+                f"{counts['labeled']} labeled, {counts['unlabeled']} unlabeled, "
+                f"{counts['missing']} without input"
             )
             if counts["positions"] != counts["rows"]:
-                line += f"; {counts['ignored']} of {counts['positions']} labels ignored"
+                of = counted(counts["positions"], "label")
+                line += f"; {counts['ignored']} of {of} ignored"
             lines.append(line)
         return lines
 

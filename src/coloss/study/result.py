@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from coloss import _pages
-from coloss.names import unknown
+from coloss.names import counted, unknown
 from coloss.study.arms import Run
 from coloss.study.settings import Record
 from coloss.study.statistics import (
@@ -158,8 +158,8 @@ class StudyResult:
         seeds = values.index.intersection(reference.index)
         if len(seeds) < 2:
             raise ValueError(
-                f"arms {arm!r} and {baseline!r} have {len(seeds)} seeds in common; a "
-                "comparison needs at least 2."
+                f"arms {arm!r} and {baseline!r} have {counted(len(seeds), 'seed')} in "
+                "common; a comparison needs at least 2."
             )
         first, second = values.loc[seeds], reference.loc[seeds]
         gain = paired_gain(first, second, comparisons)
@@ -229,8 +229,9 @@ class StudyResult:
     def __str__(self) -> str:
         """Return the table and the verdict in words."""
         table = self.compare()
+        seeds = counted(int(table["seeds"].max()), "seed")
         lines = [
-            f"{self.metric} on test rows, {int(table['seeds'].max())} seeds; "
+            f"{self.metric} on test rows, {seeds}; "
             f"gain over {self.baseline!r} with 95 % intervals for all arms together.",
             "",
             _text(table),
@@ -258,8 +259,8 @@ class StudyResult:
         if failed:
             arms = sorted({record.run.arm for record in failed})
             said += (
-                f" {len(failed)} runs ended early because their loss was not finite "
-                f"({', '.join(arms)})."
+                f" {counted(len(failed), 'run')} ended early because the loss was not "
+                f"finite ({', '.join(arms)})."
             )
         return said
 

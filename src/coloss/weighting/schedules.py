@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeGuard, runtime_checkable
 
 from coloss.checking import COUNT, FINITE, FROM_0, Rules
+from coloss.names import counted
 from coloss.objective.words import Range
 from coloss.registry import Configured
 
@@ -140,7 +141,8 @@ class Steps(Configured):
         if len(numbers_) != len(bounds) + 1:
             raise ValueError(
                 "`values` of Steps must be one more than the epochs; found "
-                f"{len(numbers_)} values and {len(bounds)} epochs."
+                f"{counted(len(numbers_), 'value')} and "
+                f"{counted(len(bounds), 'epoch')}."
             )
         if list(bounds) != sorted(set(bounds)):
             raise ValueError(f"the epochs of Steps must rise; found {list(bounds)}.")

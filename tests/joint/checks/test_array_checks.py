@@ -135,7 +135,7 @@ DATA = {
         gone("flag"),
         Y,
         None,
-        ["'flag'", "1 rows", "'norm'", "LayerNormalization"],
+        ["'flag'", "1 row,", "'norm'", "LayerNormalization"],
     ),
     "y: None": (X, None, None, ["`y` is missing"]),
     "y: wrong name": (X, {**Y, "mian": CLASSES}, None, ["`y`", "'mian'", "'main'"]),

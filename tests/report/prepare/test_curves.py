@@ -78,5 +78,5 @@ def test_what_fit_returns_is_a_history_too():
 
 def test_values_of_unknown_epochs_are_refused():
     given = {"loss": [3.0, 2.0, 1.0], "val_loss": [2.0]}
-    with pytest.raises(ValueError, match="'val_loss' has 1 values for 3 epochs"):
+    with pytest.raises(ValueError, match="'val_loss' has 1 value for 3 epochs"):
         prepare.learning_curves(given, ["a"], "loss")

@@ -13,8 +13,8 @@ from coloss.cli.runs.source_base import (
     SAMPLE,
     Piece,
     as_facts,
-    by_part,
     described,
+    described_member,
     is_labelled,
     standardizes,
 )
@@ -83,14 +83,12 @@ class InMemory:
             self.rows.y,
             self.rows.unlabeled,
         )
-        labelled = is_labelled(self.rows.y)
         for name, x in self.rows.x.items():
             absent = np.isnan(x).reshape(len(x), -1).all(axis=1)
-            told["members"][name] |= {
+            rows = described_member(self.classes, self.rows.parts, self.rows.y, absent)
+            told["members"][name] |= rows | {
                 "width": int(np.prod(x.shape[1:])),
-                "missing": by_part(self.rows.parts, absent),
-                "present": by_part(self.rows.parts, ~absent),
-                "labelled": by_part(self.rows.parts, ~absent & labelled),
+                "dropped": self.rows.dropped.get(name, 0),
                 "left_out": as_facts(self.rows.sources[name].left_out),
                 "empty": self.rows.empty.get(name, []),
             }

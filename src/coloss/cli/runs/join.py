@@ -62,6 +62,25 @@ def joined(
     return labels
 
 
+def left_behind(
+    config: Config, labels: Labels, found: dict[str, Features]
+) -> dict[str, int]:
+    """Return how many of each member's rows have no label row, and are not kept.
+
+    Args:
+        config: settled.
+        labels: joined.
+        found: features by member, as read.
+    """
+    if config.data.id is None:
+        return dict.fromkeys(found, 0)
+    known = set(labels.ids)
+    return {
+        name: sum(key not in known for key in features.ids or [])
+        for name, features in found.items()
+    }
+
+
 def without_labels(
     config: Config, labels: Labels, found: dict[str, Features]
 ) -> dict[str, Features]:

@@ -17,6 +17,7 @@ from coloss.cli.config.members import Member
 from coloss.cli.errors import CliError
 from coloss.data import Standardizer
 from coloss.joint import JointModel
+from coloss.names import counted
 
 
 def build_joint(
@@ -119,7 +120,9 @@ def _check(
             f'({outputs},). Add {{ kind = "flatten" }} or '
             '{ kind = "global_average_pool1d" }.'
         )
-    raise CliError(f"{place}.model has {found[0]} outputs; the data needs {outputs}.")
+    raise CliError(
+        f"{place}.model has {counted(found[0], 'output')}; the data needs {outputs}."
+    )
 
 
 def optimizer_of(config: Config) -> Any:

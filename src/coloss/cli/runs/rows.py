@@ -12,7 +12,7 @@ import numpy as np
 
 from coloss.cli.config import Config
 from coloss.cli.config.members import Member
-from coloss.cli.runs.join import aligned, joined, without_labels
+from coloss.cli.runs.join import aligned, joined, left_behind, without_labels
 from coloss.cli.runs.labels import (
     Labels,
     check_training_labels,
@@ -45,6 +45,8 @@ class Rows:
         groups: (rows,), or None.
         sources: by member, the features as read (names, left out columns).
         unlabeled: how many rows are unlabeled, by what was found in their place.
+        dropped: by member, how many rows have an id that the labels do not have, and
+            are left out.
         empty: by member that has `fill = "mean"`, columns without a value to average.
         fills: by member that has `fill = "mean"`, what single gaps were filled with.
     """
@@ -59,6 +61,7 @@ class Rows:
     fills: dict[str, np.ndarray] = field(default_factory=dict)
     unlabeled: dict[str, int] = field(default_factory=dict)
     empty: dict[str, list[str]] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
 
     def part(self, name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return inputs and labels of a part."""
@@ -122,6 +125,7 @@ def read_rows(config: Config, folder: Path) -> Rows:
         fills,
         labels.unlabeled,
         empty,
+        left_behind(config, labels, found),
     )
     _check(config, rows)
     return rows

@@ -29,6 +29,7 @@ from coloss.cli.runs.source_base import Source, outputs_of
 from coloss.cli.runs.trackers import trackers
 from coloss.data.readers import DataError
 from coloss.joint import JointModel, NonFiniteLossError
+from coloss.objective import DataWarning
 from coloss.run_folder import ENVIRONMENT, RunFolder
 
 
@@ -227,8 +228,12 @@ def _noted(note: Callable[[str], None]) -> Any:
     seen: set[str] = set()
 
     def show(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
-        # Others, as of deprecation, are for those who write code.
-        if issubclass(category, UserWarning) and str(message) not in seen:
+        # Others, as of deprecation, are for those who write code; what is doubted of
+        # the data was told before, by the names in the files.
+        meant = issubclass(category, UserWarning)
+        if issubclass(category, DataWarning) or not meant:
+            return
+        if str(message) not in seen:
             seen.add(str(message))
             note(str(message))
 

@@ -116,20 +116,13 @@ def described(
         unlabeled: how many rows are, by what was found in place of a label.
     """
     labelled = is_labelled(y)
-    counts = None
-    if classes is not None:
-        found = {p: Counter(y[labelled & (parts == p)].tolist()) for p in PARTS}
-        counts = {
-            part: {name: found[part][place] for place, name in enumerate(classes)}
-            for part in PARTS
-        }
     data = config.data
     return {
         "rows": by_part(parts, np.ones(len(parts), bool)),
         "labelled": by_part(parts, labelled),
         "unlabelled": unlabeled,
         "classes": classes,
-        "class_counts": counts,
+        "class_counts": class_counts(classes, parts, y, labelled),
         "id": data.id,
         "label": data.label,
         "members": {
@@ -140,6 +133,46 @@ def described(
             }
             for name, member in config.members.items()
         },
+    }
+
+
+def class_counts(
+    classes: list[str] | None, parts: np.ndarray, y: np.ndarray, which: np.ndarray
+) -> dict[str, dict[str, int]] | None:
+    """Return how many of some rows are of each class, by part.
+
+    Args:
+        classes: names; None for numbers, which are not counted.
+        parts: (rows,).
+        y: (rows,) class indices.
+        which: (rows,) rows that are meant; all have a label.
+    """
+    if classes is None:
+        return None
+    found = {part: Counter(y[which & (parts == part)].tolist()) for part in PARTS}
+    return {
+        part: {name: found[part][place] for place, name in enumerate(classes)}
+        for part in PARTS
+    }
+
+
+def described_member(
+    classes: list[str] | None, parts: np.ndarray, y: np.ndarray, absent: np.ndarray
+) -> dict[str, Any]:
+    """Return what `data.json` says of a member's rows.
+
+    Args:
+        classes: names; None for numbers.
+        parts: (rows,).
+        y: (rows,) labels.
+        absent: (rows,) whether the member lacks a row.
+    """
+    usable = ~absent & is_labelled(y)
+    return {
+        "missing": by_part(parts, absent),
+        "present": by_part(parts, ~absent),
+        "labelled": by_part(parts, usable),
+        "class_counts": class_counts(classes, parts, y, usable),
     }
 
 

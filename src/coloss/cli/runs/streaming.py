@@ -19,8 +19,8 @@ from coloss.cli.runs.source_base import (
     SAMPLE,
     Piece,
     as_facts,
-    by_part,
     described,
+    described_member,
     is_labelled,
     standardizes,
 )
@@ -205,13 +205,11 @@ class Streamed:
     def describe(self) -> dict[str, Any]:
         """Return what `data.json` holds."""
         told = described(self.config, self.classes, self.parts, self.y, self._unlabeled)
-        labelled = is_labelled(self.y)
         for name, absent in self._missing.items():
-            told["members"][name] |= {
+            rows = described_member(self.classes, self.parts, self.y, absent)
+            told["members"][name] |= rows | {
                 "width": self.shapes[name][0],
-                "missing": by_part(self.parts, absent),
-                "present": by_part(self.parts, ~absent),
-                "labelled": by_part(self.parts, ~absent & labelled),
+                "dropped": 0,
                 "left_out": as_facts(self.groups.left_out[name]),
                 "empty": [],
             }

@@ -24,6 +24,7 @@ from coloss.cli.runs.settle import settled
 from coloss.cli.runs.source_base import outputs_of, standardizes
 from coloss.data import Split, Standardizer
 from coloss.data.readers import DataError
+from coloss.names import counted
 from coloss.objective import Objective
 from coloss.run_folder import ENVIRONMENT, STORE, RunFolder
 from coloss.study import Study
@@ -197,7 +198,7 @@ def _results(study: Any, run: RunFolder, config: Config, output: Output) -> Any:
             return study.run(engine=engine, path=store, verbose=False)
     except KeyboardInterrupt:
         raise CliError(
-            f"interrupted: {finished_runs(store)} of {total} runs are kept.",
+            f"interrupted: {finished_runs(store)} of {counted(total, 'run')} kept.",
             note="The same command goes on with the others.",
             code=Exit.INTERRUPTED,
         ) from None

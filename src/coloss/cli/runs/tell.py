@@ -1,4 +1,8 @@
-"""What is told of the data before training: by init, validate and train alike."""
+"""What is told of the data before training: by init, validate and train alike.
+
+What `JointModel.fit` would warn of is told here in the same sentences, from what was
+counted in the files: no network is built for it.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,12 @@ from coloss.cli.config import Config
 from coloss.cli.output import Output
 from coloss.data.readers import LeftOut, told_left_out
 from coloss.data.readers.errors import some
+from coloss.doubts import Learnable, data_doubt, rate_doubt
 from coloss.names import counted
+from coloss.objective import Objective, reach
 
-STEPS_OF_A_RATE = {"sgd": 10.0, "adagrad": 10.0}
-"""Learning rates from which on nothing is learned, where steps follow the gradient."""
-STEP_OF_ADAPTIVE = 1.0
-"""The same of other optimizers, which move each weight by about this in every step."""
+WHERE = {"train": "", "validation": "validation data: ", "test": "test data: "}
+"""Which rows a sentence is about, by part; as `JointModel.fit` says it."""
 
 
 def tell_data(config: Config, told: Mapping[str, Any], output: Output) -> None:
@@ -60,6 +64,11 @@ def described_lines(told: Mapping[str, Any]) -> Iterator[str]:
         total = sum(told["unlabelled"].values())
         yield f"taken as unlabeled: {counted(total, 'row')} ({found})"
     for name, member in told["members"].items():
+        if member["dropped"]:
+            yield (
+                f"{name}: left out {counted(member['dropped'], 'id')} without a row "
+                'among the labels (data.unlisted = "drop")'
+            )
         left_out = [LeftOut(**column) for column in member["left_out"]]
         yield from (f"{name}: {sentence}" for sentence in told_left_out(left_out))
 
@@ -72,12 +81,15 @@ def doubts(config: Config, told: Mapping[str, Any]) -> Iterator[str]:
         told: what `Source.describe` returns.
     """
     yield from rates(config)
+    objective = Objective(config.objective_text)
+    bound = objective.bind(list(config.members), config.coefficients)
+    read = reach.losses(bound.expression)
     for name, member in told["members"].items():
-        if not member["labelled"]["train"]:
-            yield (
-                f"members.{name}: no row for train has both its features and a label; "
-                "its own loss teaches it nothing"
-            )
+        for part, where in WHERE.items():
+            if told["rows"][part]:
+                found = _learnable(told, member, part, name in read)
+                said = data_doubt(name, found)
+                yield from [f"{where}{said}"] if said else []
         if member.get("empty"):
             yield (
                 f"members.{name}: {counted(len(member['empty']), 'column')} without "
@@ -89,24 +101,35 @@ def doubts(config: Config, told: Mapping[str, Any]) -> Iterator[str]:
             yield f"data.label: no row for {part} is of class {some(absent)}"
 
 
+def _learnable(
+    told: Mapping[str, Any], member: Mapping[str, Any], part: str, read: bool
+) -> Learnable:
+    """Return what the rows of a part leave a member to learn."""
+    rows, present = told["rows"][part], member["present"][part]
+    if not read:
+        return Learnable(rows, present)
+    used, labeled = member["labelled"][part], told["labelled"][part]
+    counts = (member["class_counts"] or {}).get(part, {})
+    classes = [name for name, number in counts.items() if number]
+    only = classes[0] if len(classes) == 1 else None
+    return Learnable(rows, present, labeled, used, only, used)
+
+
 def rates(config: Config) -> Iterator[str]:
     """Yield learning rates that destroy every network.
 
     Args:
         config: checked.
     """
-    optimizer = config.training.optimizer
-    limit = STEPS_OF_A_RATE.get(optimizer, STEP_OF_ADAPTIVE)
-    given = {"training.learning_rate": config.training.learning_rate}
-    given |= {
-        f"members.{name}.learning_rate": member.learning_rate
+    own = {
+        name: member.learning_rate
         for name, member in config.members.items()
         if member.learning_rate is not None
     }
-    for key, rate in given.items():
-        if rate >= limit:
-            yield (
-                f"{key}: {rate:g} is far too large for {optimizer!r}: weights are near "
-                "1, and nothing is learned with steps like that. Usual are 0.0001 to "
-                "0.1"
-            )
+    given = {repr(name): rate for name, rate in own.items()}
+    if len(own) < len(config.members):
+        whose = "the other members" if own else "all members"
+        given[whose] = config.training.learning_rate
+    for whose, rate in given.items():
+        said = rate_doubt(whose, config.training.optimizer, rate)
+        yield from [said] if said else []

@@ -11,7 +11,7 @@ import numpy as np
 
 from coloss.data.readers.errors import DataError
 from coloss.data.readers.files import reading
-from coloss.names import nearest
+from coloss.names import counted, nearest
 
 _NPY = b"\x93NUMPY"
 """How a file of one array begins."""
@@ -89,8 +89,8 @@ def _array(file: Any, size: int, path: Path) -> np.ndarray:
     count = math.prod(shape)
     if count * dtype.itemsize != size - file.tell():
         raise DataError(
-            f"is damaged: it says that it holds {count} values of {dtype}, which is "
-            "not its size",
+            f"is damaged: it says that it holds {counted(count, 'value')} of "
+            f"{dtype}, which is not its size",
             path,
         )
     flat = np.frombuffer(file.read(), dtype, count)
@@ -101,8 +101,8 @@ def _only_matrix(arrays: dict[str, np.ndarray], path: Path) -> str:
     found = [n for n, a in arrays.items() if a.ndim > 1 and a.dtype.kind in "fiub"]
     if len(found) != 1:
         raise DataError(
-            f"has {len(found)} arrays of features (arrays: {', '.join(arrays)}); say "
-            "which: `array`",
+            f"has {counted(len(found), 'array')} of features (arrays: "
+            f"{', '.join(arrays)}); say which: `array`",
             path,
         )
     return found[0]

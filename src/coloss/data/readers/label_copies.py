@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from coloss.data.readers.features import Features
+from coloss.names import counted
 
 _CHANCE = 20
 """Rows, beyond one a class, in which a code must agree: by chance it would in one of a
@@ -42,7 +43,8 @@ def label_like(
         labels = [labels.get(key) for key in features.ids or []]
     if len(labels) != len(features.values):
         raise ValueError(
-            f"{len(labels)} labels for {len(features.values)} rows of features."
+            f"{counted(len(labels), 'label')} for "
+            f"{counted(len(features.values), 'row')} of features."
         )
     rows, codes, first, numbers = _coded(labels)
     if len(first) < 2:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coloss.data.readers.left_out import TEXT, TWO_WAYS, marked
+from coloss.names import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,8 +144,8 @@ def _told_text(column: Any, numbers: Any) -> str:
         return f"such as {first!r}"
     row = pc.index(column, first).as_py()
     return (
-        f"in {known - right} of {known} rows, first {first!r} (row {row}, from 0); "
-        "all others are numbers: empty these cells to use it"
+        f"in {known - right} of {counted(known, 'row')}, first {first!r} (row {row}, "
+        "from 0); all others are numbers: empty these cells to use it"
     )
 
 

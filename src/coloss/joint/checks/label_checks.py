@@ -17,6 +17,7 @@ from coloss.joint.supervision.member_loss import (
     SPARSE,
     MemberLoss,
 )
+from coloss.names import counted
 from coloss.typing import ByMember, Shape, Tensor
 
 
@@ -86,7 +87,7 @@ def check_labels(
 def _check_rows(values: Tensor, rows: int, what: str) -> None:
     shape = np.shape(values)
     if not shape or shape[0] != rows:
-        found = f"{shape[0]} rows" if shape else type(values).__name__
+        found = counted(shape[0], "row") if shape else type(values).__name__
         raise ValueError(f"{what} has {found}; the inputs have {rows}.")
 
 
@@ -113,8 +114,9 @@ def _check_labels(
         partly = np.flatnonzero(nan.any(axis=-1).ravel() & ~nan.all(axis=-1).ravel())
         if partly.size:
             raise ValueError(
-                f"{what}: row {partly[0]} is NaN in part ({partly.size} such rows). An "
-                "unlabeled row is NaN throughout."
+                f"{what}: row {partly[0]} is NaN in part "
+                f"({counted(partly.size, 'such row')}). An unlabeled row is NaN "
+                "throughout."
             )
 
 
@@ -160,7 +162,7 @@ def _check_classes(
     if np.any(labels[known] != np.round(labels[known])):
         raise ValueError(f"{what} are no whole numbers; a sparse loss expects classes.")
     if classes is not None:
-        expected = f"0 to {classes - 1} for {classes} outputs"
+        expected = f"0 to {classes - 1} for {counted(classes, 'output')}"
         _check_range(what, labels, known, classes - 1, expected)
 
 
@@ -184,7 +186,7 @@ def _check_range(
     raise ValueError(
         f"{what} range from {_short(values.min())} to {_short(values.max())}; expected "
         f"{expected}, or -1 where unlabeled. The first is {_short(first)} in row "
-        f"{place[0]} ({rows.sum()} such rows)."
+        f"{place[0]} ({counted(int(rows.sum()), 'such row')})."
     )
 
 
@@ -205,7 +207,7 @@ def _check_distribution(what: str, kind: str, labels: np.ndarray, shape: Shape) 
             hint = " For integer classes use loss='sparse_categorical_crossentropy'."
         raise ValueError(
             f"{what} have shape {labels.shape}; expected (rows, {width}) for its "
-            f"{width} outputs.{hint}"
+            f"{counted(width or 0, 'output')}.{hint}"
         )
     if kind == BINARY:
         _check_range(what, labels, _known(labels), 1, "0 to 1")

@@ -18,14 +18,16 @@ Gradients = list[list[np.ndarray]]
 
 
 class Flow:
-    """Measures values and gradients of expressions, in inference mode.
+    """Measures values and gradients of expressions.
 
-    Nothing of the model changes: no weights, no counts, no random state.
+    In inference mode nothing of the model changes: no weights, no counts, no random
+    state. In training mode layers do what they do there.
 
     Args:
         model: a compiled joint model.
         expressions: parts of its objective.
         variables: where gradients are wanted.
+        training: the mode.
     """
 
     def __init__(
@@ -33,8 +35,11 @@ class Flow:
         model: ExplainableModel,
         expressions: Sequence[Expression],
         variables: Sequence[Any],
+        *,
+        training: bool = False,
     ) -> None:
         """Compile nothing yet."""
+        self._training = training
         self._model, self._expressions = model, list(expressions)
         self._variables = list(variables)
         own = {id(variable) for variable in variables}
@@ -63,8 +68,8 @@ class Flow:
         return self._measure(batch)
 
     def _values(self, x: Any, y: Any, sample_weight: Any) -> list[Any]:
-        model = self._model
-        forward = run_members(model.members, x, False, model.compiled_settings.tapped)
+        model, tapped = self._model, self._model.compiled_settings.tapped
+        forward = run_members(model.members, x, self._training, tapped)
         # As a training step reads it: within a `fit` with its weights of classes.
         batch = model.batch_of(forward, y, sample_weight, training=True)
         return [evaluate(one, batch).value() for one in self._expressions]

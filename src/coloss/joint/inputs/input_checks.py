@@ -9,6 +9,7 @@ import numpy as np
 
 from coloss.joint.inputs.arrays import TEXT, is_tensor, is_text, to_numpy
 from coloss.joint.members import check_names, layers_of
+from coloss.names import counted
 from coloss.typing import Nested, Tensor
 
 
@@ -54,8 +55,8 @@ def _check_count(count: int, rows: int, what: str, counts: dict[str, int]) -> No
     if count != rows:
         listed = ", ".join(f"{name} {number}" for name, number in counts.items())
         raise ValueError(
-            f"{what} has {count} rows; expected {rows} as the others (rows: {listed}). "
-            "A missing modality is a row of NaN."
+            f"{what} has {counted(count, 'row')}; expected {rows} as the others (rows: "
+            f"{listed}). A missing modality is a row of NaN."
         )
 
 
@@ -130,8 +131,9 @@ def _check_missing(what: str, member: keras.Model, values: np.ndarray) -> None:
         row = partly[0]
         raise ValueError(
             f"{what}: row {row} has {int(nan[row].sum())} NaN among "
-            f"{nan.shape[1]} values ({partly.size} such rows). A missing modality is a "
-            "row of NaN throughout; fill single values before training."
+            f"{counted(nan.shape[1], 'value')} ({counted(partly.size, 'such row')}). A "
+            "missing modality is a row of NaN throughout; fill single values "
+            "before training."
         )
     normalizes = [
         layer.name
@@ -139,8 +141,9 @@ def _check_missing(what: str, member: keras.Model, values: np.ndarray) -> None:
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
     ]
     if normalizes:
+        missing = counted(int(nan.all(axis=1).sum()), "row")
         raise ValueError(
-            f"{what} is missing on {int(nan.all(axis=1).sum())} rows, and its layer "
+            f"{what} is missing on {missing}, and its layer "
             f"{normalizes[0]!r} normalizes over the batch: the empty rows would enter "
             "its statistics. Use LayerNormalization, or freeze the layer."
         )

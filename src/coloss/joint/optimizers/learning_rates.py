@@ -9,19 +9,7 @@ from typing import Any
 import keras
 from keras import optimizers
 
-# Their step is about as long as the rate, whatever the gradient: at 1 every weight
-# moves by about 1 in each step, where weights are seldom larger.
-_NORMALIZED = (
-    optimizers.Adam,
-    optimizers.Adamax,
-    optimizers.Nadam,
-    optimizers.Lion,
-    optimizers.Muon,
-    optimizers.RMSprop,
-)
-_MOST_NORMALIZED = 1.0
-# The others' step follows the gradient, which may be small.
-_MOST = 1000.0
+from coloss.doubts import rate_doubt
 
 
 def check_learning_rates(optimizer: Any) -> None:
@@ -48,16 +36,16 @@ def warn_of_learning_rates(optimizer: Any) -> list[str]:
     Args:
         optimizer: of the joint model; None passes.
     """
-    found = []
-    for whose, one in _inner(optimizer).items():
-        rate, normalized = _rate(one), isinstance(one, _NORMALIZED)
-        if rate < (_MOST_NORMALIZED if normalized else _MOST):
-            continue
-        sentence = f"the learning rate of {whose} ({type(one).__name__}) is {rate:g}"
-        if normalized:
-            sentence += ": each step moves every weight by about that much"
-        found.append(f"{sentence}. Usual are 0.0001 to 0.1.")
-    return found
+    said = [
+        rate_doubt(whose, type(one).__name__, _rate(one), _kinds(one))
+        for whose, one in _inner(optimizer).items()
+    ]
+    return [sentence for sentence in said if sentence]
+
+
+def _kinds(optimizer: Any) -> list[str]:
+    """Return the names of the classes of an optimizer, in small letters."""
+    return [kind.__name__.lower() for kind in type(optimizer).__mro__]
 
 
 def _inner(optimizer: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import keras
 
-from coloss.joint.steps.cause import Cause, cause_of
+from coloss.joint.steps.cause import Blame, Cause, cause_of
 from coloss.typing import Logs
 
 
@@ -105,9 +105,14 @@ class NonFiniteGuard(keras.callbacks.Callback):
     patience = 60.0
     """Seconds to wait for batches that other threads have not brought yet."""
 
-    def __init__(self) -> None:
-        """Start before the first epoch."""
+    def __init__(self, blame: Blame | None = None) -> None:
+        """Start before the first epoch.
+
+        Args:
+            blame: from a variable to the terms whose own gradient there is not finite.
+        """
         super().__init__()
+        self._blame = blame
         self._news = threading.Condition()
         self._start(0)
 
@@ -167,8 +172,22 @@ class NonFiniteGuard(keras.callbacks.Callback):
         raise_if_not_finite(logs, epoch=epoch, cause=self._cause)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Start before the first batch that is not trained on."""
+        """Start before the first batch that is not trained on.
+
+        A validation starts the metrics anew, and with them the report of what was not
+        finite: a step before it is told of now.
+
+        Raises:
+            NonFiniteLossError: if the loss of such a step is not finite.
+        """
         self._bad_test = {}
+        # Of data whose length is not known, the last begun batch may be none.
+        known = (self.params or {}).get("steps") is not None
+        begun = len(self._begun) - (not known)
+        with self._news:
+            self._news.wait_for(lambda: self._seen >= begun, self.patience / 12)
+        if self._bad:
+            self._raise_first()
         self._first_bad = None
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
@@ -202,7 +221,9 @@ class NonFiniteGuard(keras.callbacks.Callback):
             raise_if_not_finite(logs, step=step, cause=self._cause, where=where)
 
     def _cause(self, entries: Mapping[str, float]) -> Cause:
-        return cause_of(self.model, entries) if self.model is not None else Cause()
+        if self.model is None:
+            return Cause()
+        return cause_of(self.model, entries, self._blame)
 
     def _raise_first(self) -> None:
         with self._news:

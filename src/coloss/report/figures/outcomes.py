@@ -33,7 +33,7 @@ def calibration(labels: Any, probabilities: Any, bins: int = 10) -> go.Figure:
         name="accuracy",
         marker={"color": SERIES[0]},
         hovertemplate="confidence %{customdata[1]:.2f}, accuracy %{y:.2f}, "
-        "%{customdata[0]:.0f} rows",
+        "rows: %{customdata[0]:.0f}",
     )
     drawn.add_scatter(
         x=[0, 1],

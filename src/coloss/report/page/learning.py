@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from coloss.names import counted
 from coloss.objective.errors import ObjectiveError
 from coloss.report import figures, prepare
 from coloss.report.figures.teaching import draw, in_words
@@ -105,7 +106,8 @@ def _width_note(run: RunView, diagram: Diagram) -> str:
         )
     said = "Width: norm of the terms' gradient at the learner, "
     if run.flow is not None:
-        said += f"mean over {run.flow['epoch'].nunique()} measured epochs. "
+        measured = run.flow["epoch"].nunique()
+        said += f"mean over {counted(measured, 'measured epoch')}. "
     else:
         said += "on one batch before the first step. "
     if any(finite(link.cosine) for link in diagram.links):

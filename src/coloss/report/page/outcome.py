@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from coloss.names import counted
 from coloss.report import figures, prepare
 from coloss.report.page.blocks import (
     Absent,
@@ -156,7 +157,7 @@ def _confusion(counts: pd.DataFrame, title: str) -> Block:
         title,
         ["true class", "taken for", "rows"],
         [[true, predicted, str(n)] for n, true, predicted in wrong[:_MOST_PAIRS]],
-        f"The most frequent mistakes among {len(counts)} classes.",
+        f"The most frequent mistakes among {counted(len(counts), 'class')}.",
     )
 
 
@@ -202,7 +203,7 @@ def _numbers(rows: pd.DataFrame, split: str, main: str) -> list[Block]:
                 "Predictions",
                 ["id", "true", "predicted"],
                 table,
-                f"The first {len(most)} of {len(rows)} rows.",
+                f"The first {len(most)} of {counted(len(rows), 'row')}.",
             ),
             note,
         ),
@@ -237,7 +238,8 @@ def data(run: RunView) -> list[Block]:
         Table("Inputs of the networks", columns, rows),
         Plot(
             "Rows of each class",
-            f"Bars of rows by class and split: {counts['rows'].sum()} rows in all.",
+            f"Bars of rows by class and split: "
+            f"{counted(int(counts['rows'].sum()), 'row')} in all.",
             to_json(figures.data_summary(run.data)),
             wide_table("Rows of each class", counts, "class", ["split"], "rows"),
         ),

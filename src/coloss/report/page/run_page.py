@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from coloss.names import counted
 from coloss.report import figures, prepare
 from coloss.report.page import learning, outcome
 from coloss.report.page.blocks import (
@@ -116,7 +117,7 @@ def runs_page(runs: Sequence[RunView]) -> Page:
     title = " and ".join(run.label for run in runs)
     notices = [f"{run.label}: {text}" for run in runs for text in _notices(run)]
     sections, absent = _sections(runs)
-    line = f"{len(runs)} runs side by side"
+    line = f"{counted(len(runs), 'run')} side by side"
     return Page(title, line, [], [compared, *sections], notices, absent)
 
 

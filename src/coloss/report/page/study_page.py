@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from coloss.names import counted
 from coloss.report import figures, prepare
 from coloss.report.page.blocks import (
     Absent,
@@ -52,10 +53,14 @@ def study_page(result: Any, title: str = "Study") -> Page:
     blocks = study_blocks(study, compared, history)
     runs = result.frame
     failed = int(runs["error"].notna().sum()) if "error" in runs else 0
-    notices = [f"{failed} runs ended early: their loss was not finite."] * bool(failed)
+    notices = [
+        f"{counted(failed, 'run')} ended early: the loss was not finite."
+    ] * bool(failed)
     rows = Section("runs", "Runs", "One row a run.", [Panel("", [_runs(runs)])])
     sections = [Section("study", "Did it help?", LEAD, [Panel("", blocks)]), rows]
-    line = f"Did {result.main} gain over '{result.baseline}'? {len(runs)} runs."
+    line = (
+        f"Did {result.main} gain over '{result.baseline}'? {counted(len(runs), 'run')}."
+    )
     return Page(title, line, study_tiles(study, compared), sections, notices)
 
 
@@ -225,7 +230,9 @@ def _runs(frame: pd.DataFrame) -> Table:
         for row in shown.itertuples(index=False, name=None)
     ]
     note = (
-        f"The first {len(rows)} of {len(frame)} runs." if len(frame) > len(rows) else ""
+        f"The first {len(rows)} of {counted(len(frame), 'run')}."
+        if len(frame) > len(rows)
+        else ""
     )
     return Table("Runs", [str(column) for column in shown.columns], rows, note)
 

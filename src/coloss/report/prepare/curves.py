@@ -8,6 +8,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from coloss.names import counted
+
 WEIGHT = "weight/"
 """How the history's entries of adaptive weights begin."""
 
@@ -36,8 +38,9 @@ def as_history(history: Any) -> pd.DataFrame:
     short = [name for name, length in lengths.items() if length < longest]
     if short:
         raise ValueError(
-            f"`history`: {short[0]!r} has {lengths[short[0]]} values for {longest} "
-            "epochs. Give a frame with one row an epoch, NaN where there is no value."
+            f"`history`: {short[0]!r} has {counted(lengths[short[0]], 'value')} for "
+            f"{counted(longest, 'epoch')}. Give a frame with one row an epoch, NaN "
+            "where there is no value."
         )
     return pd.DataFrame({"epoch": range(longest), **entries})
 
