@@ -18,7 +18,10 @@ The one name for `Any` in `src`: `tools/count_any.py` counts it here and nowhere
 Nested: TypeAlias = "Tensor | Mapping[str, Nested] | Sequence[Nested]"
 """A tensor, or dicts, lists and tuples of tensors, as `keras.tree` takes them apart."""
 
-ByMember: TypeAlias = "Tensor | Mapping[str, Tensor] | None"
+Rows: TypeAlias = Tensor | Mapping[str, Tensor]
+"""One array, or one by member."""
+
+ByMember: TypeAlias = Rows | None
 """Labels or weights: one array for all members, or by member."""
 
 State: TypeAlias = dict[str, Tensor]

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 
 PARTIAL = ".coloss-partial-"
@@ -20,7 +21,7 @@ PARTIAL = ".coloss-partial-"
 
 
 @contextmanager
-def whole(path: str | Path, *, replace_folder: bool = False) -> Iterator[Path]:
+def whole(path: str | PathLike[str], *, replace_folder: bool = False) -> Iterator[Path]:
     """Give a place to write to; what is there moves to `path` when the block ends.
 
     Some formats keep weights in a file beside the one that was asked for: whatever else

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from coloss.data.rows import as_arrays, count, mapped, missing, signed, unlabelled
+from coloss.data.rows import (
+    Structure,
+    as_arrays,
+    count,
+    mapped,
+    missing,
+    signed,
+    unlabelled,
+)
 from coloss.names import counted
+from coloss.typing import Tensor
+
+Id: TypeAlias = Hashable
+"""What a row is known by."""
 
 
 class Aligned(NamedTuple):
@@ -21,13 +33,13 @@ class Aligned(NamedTuple):
     """
 
     x: dict[str, Any]
-    y: Any
+    y: Tensor
     ids: list[Any]
 
 
 def align(
     members: Mapping[str, tuple[Any, Any]],
-    ids: Sequence[Any] | None = None,
+    ids: Iterable[Id] | None = None,
     y: tuple[Any, Any] | None = None,
 ) -> Aligned:
     """Return the rows of all members side by side, joined by id.
@@ -75,7 +87,7 @@ def align(
     )
 
 
-def _table(what: str, table: Any) -> tuple[dict[Any, int], Any]:
+def _table(what: str, table: object) -> tuple[dict[Id, int], Structure]:
     if not isinstance(table, tuple) or len(table) != 2:
         raise TypeError(
             f"the table of {what} must be a pair (ids, rows); found "
@@ -91,9 +103,9 @@ def _table(what: str, table: Any) -> tuple[dict[Any, int], Any]:
     return {key: row for row, key in enumerate(keys)}, values
 
 
-def _checked(what: str, ids: Any) -> list[Any]:
+def _checked(what: str, ids: Iterable[Id]) -> list[Any]:
     keys = ids.tolist() if hasattr(ids, "tolist") else list(ids)
-    first: dict[Any, int] = {}
+    first: dict[Id, int] = {}
     for row, key in enumerate(keys):
         if key in first:
             raise ValueError(
@@ -104,7 +116,9 @@ def _checked(what: str, ids: Any) -> list[Any]:
     return keys
 
 
-def _placed(place: dict[Any, int], values: Any, empty: Any, wanted: list[Any]) -> Any:
+def _placed(
+    place: dict[Id, int], values: Structure, empty: Structure, wanted: list[Any]
+) -> Structure:
     here = [row for row, key in enumerate(wanted) if key in place]
     there = [place[key] for key in wanted if key in place]
 

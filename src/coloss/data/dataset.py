@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 from coloss.data.mixture import Mixture
+from coloss.data.rows import Structure
 
 
 class Mixed(keras.utils.PyDataset):
     """Batches of labelled and unlabelled rows; made by `coloss.data.mix`."""
 
-    def __init__(self, core: Mixture, **options: Any) -> None:
+    def __init__(self, core: Mixture, **options: object) -> None:
         """Store what makes the batches."""
         super().__init__(**options)
         self.core, self._epoch, self._begun = core, 0, False
@@ -33,7 +32,7 @@ class Mixed(keras.utils.PyDataset):
         """Return the batches an epoch."""
         return self.core.steps
 
-    def __getitem__(self, index: int) -> tuple[Any, ...]:
+    def __getitem__(self, index: int) -> tuple[Structure, ...]:
         """Return a batch: (x, y) or (x, y, sample_weight)."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"no batch {index}; an epoch has {len(self)}.")

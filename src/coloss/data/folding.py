@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from coloss.data.split import Part, Split
 from coloss.data.standardizing import Standardizer
 from coloss.names import counted
+from coloss.typing import Rows, Tensor
+
+Scales: TypeAlias = Standardizer | dict[str, Standardizer] | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,8 +31,8 @@ class Folds:
         standardize: whether inputs are standardised by their training rows.
     """
 
-    x: Any
-    y: Any
+    x: Rows
+    y: Rows
     groups: np.ndarray | None
     strata: np.ndarray | None
     num_folds: int
@@ -73,29 +77,30 @@ class Folds:
         made = splitter.split(np.zeros(count), self.strata, self.groups)
         return [test for _, test in made]
 
-    def _scales(self, rows: np.ndarray) -> Any:
+    def _scales(self, rows: np.ndarray) -> Scales:
         if not self.standardize:
             return None
         if isinstance(self.x, Mapping):
             return {n: Standardizer.fit(v[rows]) for n, v in self.x.items()}
         return Standardizer.fit(self.x[rows])
 
-    def _part(self, rows: np.ndarray, scales: Any) -> Part:
-        x, y = _take(self.x, rows), _take(self.y, rows)
-        if isinstance(x, Mapping) and scales is not None:
+    def _part(self, rows: np.ndarray, scales: Scales) -> Part:
+        x: Tensor = _take(self.x, rows)
+        y = _take(self.y, rows)
+        if isinstance(x, Mapping) and isinstance(scales, dict):
             x = {name: scales[name](values) for name, values in x.items()}
-        elif scales is not None:
+        elif isinstance(scales, Standardizer):
             x = scales(x)
         return x, y
 
 
 def folds(
-    x: Any,
-    y: Any,
+    x: Rows,
+    y: Rows,
     *,
-    groups: Any = None,
+    groups: ArrayLike | None = None,
     num_folds: int = 5,
-    stratify: Any = None,
+    stratify: ArrayLike | bool | None = None,
     standardize: bool = False,
     seed: int = 0,
 ) -> Folds:
@@ -162,19 +167,19 @@ def folds(
     return Folds(x, y, grouped, strata, num_folds, seed, standardize)
 
 
-def _rows(values: Any) -> int:
+def _rows(values: Rows) -> int:
     if isinstance(values, Mapping):
         values = next(iter(values.values()))
     return len(values)
 
 
-def _take(values: Any, rows: np.ndarray) -> Any:
+def _take(values: Rows, rows: np.ndarray) -> Rows:
     if isinstance(values, Mapping):
         return {name: np.asarray(array)[rows] for name, array in values.items()}
     return np.asarray(values)[rows]
 
 
-def _classes(y: Any) -> np.ndarray | None:
+def _classes(y: Rows) -> np.ndarray | None:
     """Return (rows,) classes, unlabelled rows as one of their own; None: no classes."""
     labels = np.asarray(next(iter(y.values())) if isinstance(y, Mapping) else y)
     if labels.ndim == 2 and labels.shape[1] == 1:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coloss.data.mixture import ONE, Mixture
 from coloss.data.rows import (
+    Structure,
     as_arrays,
     signed,
 )
-from coloss.data.sources import Arrays, Stream, is_stream
+from coloss.data.sources import Arrays, Batches, Parts, Stream, is_stream
+
+if TYPE_CHECKING:
+    from coloss.data.dataset import Mixed
 
 
 def mix(
-    labeled: Any,
-    unlabeled: Any,
+    labeled: Structure | Batches,
+    unlabeled: Structure | Batches,
     ratio: float = 1.0,
     batch_size: int = 64,
     seed: int = 0,
     steps: int | None = None,
-    **options: Any,
-) -> Any:
+    **options: object,
+) -> Mixed:
     """Return a `keras.utils.PyDataset` whose batches hold both kinds of rows.
 
     An epoch covers the source that needs more batches once, its last batch being
@@ -92,13 +96,18 @@ def _check_numbers(ratio: float, batch_size: int, steps: int | None) -> None:
         raise ValueError(f"`steps` must be at least 1; found {steps!r}.")
 
 
-def _source(given: Any, what: str, read: Any, key: tuple[int, int]) -> Any:
+def _source(
+    given: Structure | Batches,
+    what: str,
+    read: Callable[[Structure, str], Parts],
+    key: tuple[int, int],
+) -> Arrays | Stream:
     if is_stream(given):
         return Stream(given, f"`{what}`", lambda batch: read(batch, what))
     return Arrays(read(given, what), f"`{what}`", key)
 
 
-def _labelled(given: Any, what: str) -> dict[str, Any]:
+def _labelled(given: Structure, what: str) -> Parts:
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
         raise TypeError(
             f"`{what}` must be (x, y) or (x, y, sample_weight), or an iterable of "
@@ -110,7 +119,7 @@ def _labelled(given: Any, what: str) -> dict[str, Any]:
     return parts
 
 
-def _inputs(given: Any, what: str) -> dict[str, Any]:
+def _inputs(given: Structure, what: str) -> Parts:
     x = given[0] if isinstance(given, tuple | list) and len(given) else given
     if not isinstance(x, Mapping) and not hasattr(x, "shape"):
         raise TypeError(
@@ -120,7 +129,7 @@ def _inputs(given: Any, what: str) -> dict[str, Any]:
     return {"x": _named(x)}
 
 
-def _named(x: Any) -> dict[str, Any]:
+def _named(x: Structure) -> dict[str, Structure]:
     if not isinstance(x, Mapping):
         return {ONE: x}
     if not x:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from coloss.data.rows import joined, leaves, mapped, missing, unlabelled
-from coloss.data.sources import Arrays
+from coloss.data.rows import Structure, joined, leaves, mapped, missing, unlabelled
+from coloss.data.sources import Arrays, Stream
+from coloss.typing import Rows
 
 ONE = ""
 """The name of the input where it is one array, not one for each member."""
@@ -24,7 +24,10 @@ class Mixture:
     """
 
     def __init__(
-        self, sources: tuple[Any, Any], sizes: tuple[int, int], steps: int | None
+        self,
+        sources: tuple[Arrays | Stream, Arrays | Stream],
+        sizes: tuple[int, int],
+        steps: int | None,
     ) -> None:
         """Check that the sources fit each other."""
         self.sources, self.sizes = sources, sizes
@@ -52,7 +55,7 @@ class Mixture:
             for name in own.keys() - other.keys():
                 missing(own[name], 1, name)  # refuses what cannot be marked
 
-    def batch(self, epoch: int, index: int) -> tuple[Any, ...]:
+    def batch(self, epoch: int, index: int) -> tuple[Structure, ...]:
         """Return (x, y) or (x, y, sample_weight): labelled rows, then unlabelled."""
         known, other = (
             source.rows_of(epoch, index, size, once)
@@ -71,13 +74,13 @@ class Mixture:
             ]
             x[name] = joined(*pieces)
         y = joined(known["y"], unlabelled(known["y"], counts[1]))
-        parts: tuple[Any, ...] = (x.get(ONE, x), y)
+        parts: tuple[Structure, ...] = (x.get(ONE, x), y)
         if "weight" in known:
             parts = (*parts, _with_ones(known["weight"], counts[1]))
         # As Keras does to arrays; half the memory, and one dtype from all sources.
         return tuple(mapped(_single, part) for part in parts)
 
-    def _missing(self, name: str, rows: int) -> Any:
+    def _missing(self, name: str, rows: int) -> Structure:
         return missing(self.form[name], rows, name)
 
 
@@ -85,13 +88,13 @@ def _single(array: np.ndarray) -> np.ndarray:
     return array.astype("float32") if array.dtype == "float64" else array
 
 
-def _with_ones(weight: Any, rows: int) -> Any:
+def _with_ones(weight: Rows, rows: int) -> Rows:
     if isinstance(weight, Mapping):
         return {name: _with_ones(value, rows) for name, value in weight.items()}
     return np.concatenate([weight, np.ones((rows, *weight.shape[1:]), weight.dtype)])
 
 
-def _check_forms(first: dict[str, Any], second: dict[str, Any]) -> None:
+def _check_forms(first: dict[str, Structure], second: dict[str, Structure]) -> None:
     for name in first.keys() & second.keys():
         forms = [
             [(place, array.shape[1:]) for place, array in leaves(x[name])]

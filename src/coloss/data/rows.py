@@ -6,16 +6,19 @@ A structure is an array, or a dict, list or tuple of structures.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from coloss.names import counted
+from coloss.typing import Nested, Tensor
 
-Structure = Any
+Structure: TypeAlias = Nested
+
+Tree = TypeVar("Tree", bound=Structure)
 
 
-def leaves(tree: Structure, name: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(tree: Structure, name: str = "") -> Iterator[tuple[str, Tensor]]:
     """Yield each array of a structure with its place, such as `a.ids`."""
     if isinstance(tree, Mapping):
         children = list(tree.items())
@@ -28,7 +31,7 @@ def leaves(tree: Structure, name: str = "") -> Iterator[tuple[str, Any]]:
         yield from leaves(child, f"{name}.{key}" if name else str(key))
 
 
-def mapped(function: Callable[..., Any], first: Structure, *others: Any) -> Structure:
+def mapped(function: Callable[..., Tensor], first: Structure, *others: Any) -> Any:
     """Return a structure with `function` of the arrays at each place."""
     if isinstance(first, Mapping):
         return {
@@ -69,29 +72,29 @@ def count(tree: Structure, what: str) -> int:
     return rows
 
 
-def as_arrays(tree: Structure) -> Structure:
+def as_arrays(tree: Tree) -> Tree:
     """Return a structure of NumPy arrays."""
     return mapped(_as_array, tree)
 
 
-def _as_array(leaf: Any) -> np.ndarray:
+def _as_array(leaf: Tensor) -> np.ndarray:
     # Tensors of torch that carry a gradient, or live elsewhere, refuse NumPy.
     if hasattr(leaf, "detach"):
         leaf = leaf.detach().cpu()
     return leaf.numpy() if hasattr(leaf, "numpy") else np.asarray(leaf)
 
 
-def take(tree: Structure, rows: Any) -> Structure:
+def take(tree: Tree, rows: np.ndarray | slice) -> Tree:
     """Return the rows (indices or a slice) of a structure."""
     return mapped(lambda array: array[rows], tree)
 
 
-def joined(first: Structure, second: Structure) -> Structure:
+def joined(first: Tree, second: Tree) -> Tree:
     """Return the rows of one structure above those of another of the same form."""
     return mapped(lambda *arrays: np.concatenate(arrays), first, second)
 
 
-def missing(tree: Structure, rows: int, name: str) -> Structure:
+def missing(tree: Tree, rows: int, name: str) -> Tree:
     """Return rows of NaN in the form of a member's input: a missing modality.
 
     Args:
@@ -112,12 +115,12 @@ def missing(tree: Structure, rows: int, name: str) -> Structure:
     return mapped(lambda array: _filled(array, rows, 0), tree)
 
 
-def unlabelled(tree: Structure, rows: int) -> Structure:
+def unlabelled(tree: Tree, rows: int) -> Tree:
     """Return labels that say "unlabelled": -1 for integers, NaN for floats."""
     return mapped(lambda array: _filled(array, rows, -1), tree)
 
 
-def signed(tree: Structure) -> Structure:
+def signed(tree: Tree) -> Tree:
     """Return labels in dtypes that can hold -1 or NaN."""
     return mapped(
         lambda array: array.astype("int32") if array.dtype.kind in "bu" else array,

@@ -6,11 +6,17 @@ import itertools
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from coloss.data.rows import as_arrays, count, joined, leaves, take
+from coloss.data.rows import Structure, as_arrays, count, joined, leaves, take
+
+Parts: TypeAlias = dict[str, Any]
+"""`x` by member, `y`, and `weight`, of those that there are."""
+
+Batches: TypeAlias = Iterable[Structure] | Callable[[], Iterable[Structure]]
+"""Batches, or a function that begins them anew."""
 
 
 class Arrays:
@@ -22,14 +28,14 @@ class Arrays:
         key: numbers that, with epoch and pass, decide the order.
     """
 
-    def __init__(self, parts: Any, what: str, key: tuple[int, ...]) -> None:
+    def __init__(self, parts: Parts, what: str, key: tuple[int, ...]) -> None:
         """Store the arrays; nothing is copied."""
         self.parts, self.key = as_arrays(parts), key
         self.rows = count(self.parts, what)
         self._order: dict[tuple[int, int], np.ndarray] = {}
 
     @property
-    def example(self) -> Any:
+    def example(self) -> Parts:
         """Some rows, for shapes and dtypes."""
         return take(self.parts, slice(0, 1))
 
@@ -37,7 +43,7 @@ class Arrays:
         """Return how many batches of `size` rows cover the source once."""
         return math.ceil(self.rows / size)
 
-    def rows_of(self, epoch: int, index: int, size: int, once: bool) -> Any:
+    def rows_of(self, epoch: int, index: int, size: int, once: bool) -> Parts:
         """Return the rows of a batch.
 
         Args:
@@ -80,15 +86,17 @@ class Stream:
         read: turns one of its batches into a structure, or refuses it.
     """
 
-    def __init__(self, batches: Any, what: str, read: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, batches: Batches, what: str, read: Callable[[Structure], Parts]
+    ) -> None:
         """Read the first batch, which says what the rows look like."""
         self._given, self._what, self._read = batches, what, read
         self._lock = threading.Lock()
         self._iterator = self._start()
-        self._held: Any = None
+        self._held: Parts | None = None
         self.example = self._more()
 
-    def rows_of(self, size: int) -> Any:
+    def rows_of(self, size: int) -> Parts:
         """Return the next rows."""
         # Workers of a PyDataset ask at the same time.
         with self._lock:
@@ -98,7 +106,7 @@ class Stream:
             self._held = take(self._held, slice(size, None))
             return found
 
-    def _more(self) -> Any:
+    def _more(self) -> Parts:
         batch = next(self._iterator, None)
         if batch is None:
             again = self._start()
@@ -114,7 +122,7 @@ class Stream:
         self._held = parts if self._held is None else joined(self._held, parts)
         return take(parts, slice(0, 1))
 
-    def _start(self) -> Iterator[Any]:
+    def _start(self) -> Iterator[Structure]:
         given = self._given
         if hasattr(given, "__getitem__") and hasattr(given, "num_batches"):
             # A PyDataset: its own iteration does not end.
@@ -124,7 +132,7 @@ class Stream:
         return iter(given() if callable(given) else given)
 
 
-def is_stream(source: Any) -> bool:
+def is_stream(source: object) -> bool:
     """Return whether a source is an iterable of batches, as opposed to arrays."""
     if isinstance(source, dict | tuple) or hasattr(source, "shape"):
         return False
@@ -133,5 +141,5 @@ def is_stream(source: Any) -> bool:
     return isinstance(source, Iterable) or callable(source)
 
 
-def _rows(parts: Any) -> int:
+def _rows(parts: Parts) -> int:
     return next(len(array) for _, array in leaves(parts))

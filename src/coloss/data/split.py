@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from coloss.names import counted
+from coloss.typing import Rows
 
-Part = tuple[Any, Any]
+Part: TypeAlias = tuple[Any, Any]
+"""Inputs and labels: one array, or one by member."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Split:
             views = found
 
 
-def _check_part(part: str, x: Any, y: Any) -> None:
+def _check_part(part: str, x: Rows, y: Rows) -> None:
     rows = None
     for letter, values in (("x", x), ("y", y)):
         named = values if isinstance(values, Mapping) else {"": values}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
 
 import keras
 import numpy as np
@@ -100,7 +99,7 @@ class StreamedBatches(keras.utils.PyDataset):
             rows = self._local[group]
             xs.append({n: v[rows] for n, v in self._groups.read(group).items()})
             ys.append(self._y[self._groups.rows(group)][rows])
-        x: dict[str, Any] = {}
+        x: dict[str, np.ndarray] = {}
         random = np.random.default_rng((self._seed or 0, self._epoch, number))
         count = sum(map(len, ys))
         order = np.arange(count) if self._seed is None else random.permutation(count)

@@ -56,7 +56,9 @@ class CompiledSettings:
         found = [self.loss_tracker, *(one.metric for one in self.metrics)]
         return [*found, self.step_report]
 
-    def build_metrics(self, name: str, shape: Shape | None) -> None:
+    def build_metrics(
+        self, name: str, shape: Shape | Mapping[str, Shape] | None
+    ) -> None:
         """Create the state of metrics that take their size from a member's outputs.
 
         Args:

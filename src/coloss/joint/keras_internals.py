@@ -119,7 +119,7 @@ class OneTurn(DataAdapter):
     partial_batch_size = None
 
 
-def whole_batch(x: Any, y: Any, sample_weight: Any) -> Any:
+def whole_batch(x: Nested, y: Nested, sample_weight: Nested) -> tuple[Nested, ...]:
     """Return all rows as the one batch that Keras would make of them for JAX.
 
     Args:
@@ -135,7 +135,7 @@ def whole_batch(x: Any, y: Any, sample_weight: Any) -> Any:
     return next(iter(adapter.get_jax_iterator()))
 
 
-def split_rows(arrays: Any, share: float) -> Any:
+def split_rows(arrays: Nested, share: float) -> tuple[Any, Any]:
     """Return arrays as Keras's `validation_split` divides them: first part, last part.
 
     Args:
@@ -145,7 +145,7 @@ def split_rows(arrays: Any, share: float) -> Any:
     return train_validation_split(arrays, validation_split=share)
 
 
-def hold_state(model: Any, state: Any) -> None:
+def hold_state(model: keras.Model, state: tuple[list[Tensor], ...]) -> None:
     """Say where the values of a model's variables are, in the middle of an epoch.
 
     Args:
@@ -162,7 +162,9 @@ def hold_state(model: Any, state: Any) -> None:
     model._jax_state_synced = False
 
 
-def held_state(model: Any, state: Any) -> Any:
+def held_state(
+    model: keras.Model, state: tuple[list[Tensor], ...]
+) -> tuple[list[Tensor], ...]:
     """Return the state to go on training with.
 
     Args:
@@ -183,6 +185,6 @@ def traces_with_flax() -> bool:
     return bool(is_nnx_enabled())
 
 
-def profiles_batches(callback: Any) -> bool:
+def profiles_batches(callback: keras.callbacks.Callback) -> bool:
     """Return whether a callback is a `TensorBoard` that profiles certain batches."""
     return bool(getattr(callback, "_should_trace", False))

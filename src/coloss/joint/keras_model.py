@@ -39,8 +39,8 @@ if MYPY:
         input_dtype: str
         input_spec: keras.InputSpec
         quantization_mode: str | None
-        train_function: Callable[..., Nested] | None
-        test_function: Callable[..., Nested] | None
+        train_function: Callable[..., Any] | None
+        test_function: Callable[..., Any] | None
         predict_function: Callable[..., Nested] | None
 
         # Private in Keras; `tests/joint/test_keras_internals.py` holds each.

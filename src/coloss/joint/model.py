@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import keras
 
@@ -360,12 +361,12 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
             self._class_weights if training else None,
         )
 
-    def train_step(self, *args: Nested) -> Nested:
+    def train_step(self, *args: Nested) -> Any:
         """Take one step; layers that terms read are kept until its end."""
         with self._step_context.open():
             return super().train_step(*args)
 
-    def test_step(self, *args: Nested) -> Nested:
+    def test_step(self, *args: Nested) -> Any:
         """Evaluate one batch; layers that terms read are kept until its end."""
         with self._step_context.open():
             return super().test_step(*args)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import keras
 
@@ -13,12 +13,13 @@ from coloss.joint.compiled import CompiledSettings
 from coloss.joint.outputs.forward import Forward
 from coloss.joint.values.batch_values import BatchValues
 from coloss.joint.values.coefficients import Coefficients
+from coloss.typing import ByMember
 
 
 class ExplainableModel(Protocol):
     """What an explanation reads of a compiled joint model."""
 
-    optimizer: Any
+    optimizer: keras.optimizers.Optimizer
 
     @property
     def members(self) -> Mapping[str, keras.Model]:
@@ -44,14 +45,16 @@ class ExplainableModel(Protocol):
     def auxiliary(self) -> AuxiliaryLayers:
         """The layers beside the members."""
 
-    def check_arrays(self, x: Any, y: Any, sample_weight: Any) -> CheckedArrays:
+    def check_arrays(
+        self, x: Mapping[str, object], y: ByMember, sample_weight: ByMember
+    ) -> CheckedArrays:
         """Return one batch, checked and spelled out by member."""
 
     def batch_of(
         self,
         forward: Forward,
-        y: Any,
-        sample_weight: Any = None,
+        y: ByMember,
+        sample_weight: ByMember = None,
         training: bool = False,
     ) -> BatchValues:
         """Return what the objective's names mean on one batch."""

@@ -9,18 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from coloss.report import prepare
-from coloss.report.prepare.curves import Members
+from coloss.report.prepare.curves import History, Members
+from coloss.report.prepare.rows import Flow
 from coloss.report.style import HARM, NEUTRAL, SERIES, VERDICTS, colours, marks
 from coloss.writing import whole
+
+if TYPE_CHECKING:
+    from coloss.objective.explanation import Explanation
 
 _LONGEST = 20
 _SIZE = (4.6, 3.1)
@@ -44,7 +50,7 @@ def save(figure: Figure, path: str | Path, dpi: int = 300) -> Path:
     return target
 
 
-def learning_curves(history: Any, members: Members, metric: str = "loss") -> Figure:
+def learning_curves(history: History, members: Members, metric: str = "loss") -> Figure:
     """Draw one metric of every network: training dotted, validation solid."""
     table = prepare.learning_curves(history, members, metric)
     figure, axes = _axes("epoch", metric)
@@ -65,7 +71,7 @@ def learning_curves(history: Any, members: Members, metric: str = "loss") -> Fig
     return _with_legend(figure, axes)
 
 
-def terms(history: Any, summands: Sequence[str]) -> Figure:
+def terms(history: History, summands: Sequence[str]) -> Figure:
     """Draw the terms of the objective on top of each other, epoch by epoch."""
     table = prepare.stacked_terms(history, summands)
     figure, axes = _axes("epoch", "term's share of the objective")
@@ -86,7 +92,7 @@ def terms(history: Any, summands: Sequence[str]) -> Figure:
     return _with_legend(figure, axes)
 
 
-def coefficients(history: Any, names: Iterable[str] = ()) -> Figure:
+def coefficients(history: History, names: Iterable[str] = ()) -> Figure:
     """Draw coefficients and adaptive weights over time."""
     table = prepare.coefficient_curves(history, names)
     figure, axes = _axes("epoch", "value")
@@ -113,12 +119,14 @@ def conflicts(
     return _cosines(prepare.conflict_matrix(cosines, member), "", "")
 
 
-def cosines(flow: Any) -> Figure:
+def cosines(flow: Flow) -> Figure:
     """Draw each edge's cosine with its learner's own loss over time."""
     return _cosines(prepare.cosines_over_time(flow), "epoch", "")
 
 
-def confusion(labels: Any, predicted: Any, classes: Sequence[str]) -> Figure:
+def confusion(
+    labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str]
+) -> Figure:
     """Draw how often each class was taken for each other."""
     counts = prepare.confusion(labels, predicted, classes)
     totals = counts.sum(axis=1).to_numpy()[:, None]
@@ -129,7 +137,7 @@ def confusion(labels: Any, predicted: Any, classes: Sequence[str]) -> Figure:
     )
 
 
-def calibration(labels: Any, probabilities: Any, bins: int = 10) -> Figure:
+def calibration(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> Figure:
     """Draw how often predictions of each confidence are right."""
     table = prepare.reliability(labels, probabilities, bins)
     found = table[table["rows"] > 0]
@@ -152,7 +160,7 @@ def calibration(labels: Any, probabilities: Any, bins: int = 10) -> Figure:
     return _with_legend(figure, axes)
 
 
-def predictions(labels: Any, predicted: Any) -> Figure:
+def predictions(labels: ArrayLike, predicted: ArrayLike) -> Figure:
     """Draw predicted numbers against true ones, of a network without classes."""
     figure, axes = _axes("true", "predicted")
     true = np.asarray(labels, "float64")
@@ -221,7 +229,11 @@ def data_summary(data: Mapping[str, Any]) -> Figure:
     return _with_legend(figure, axes)
 
 
-def teaching(explanation: Any, main: str | None = None, flow: Any = None) -> Figure:
+def teaching(
+    explanation: Explanation | Mapping[str, Any],
+    main: str | None = None,
+    flow: Flow | None = None,
+) -> Figure:
     """Draw the networks, and who learns from whom; width is gradient flow."""
     from matplotlib.patches import FancyArrowPatch
 
@@ -268,7 +280,7 @@ def teaching(explanation: Any, main: str | None = None, flow: Any = None) -> Fig
     return figure
 
 
-def _axes(x: str, y: str) -> tuple[Figure, Any]:
+def _axes(x: str, y: str) -> tuple[Figure, Axes]:
     # Not through pyplot, which would keep every figure and need a display.
     figure = Figure(figsize=_SIZE, layout="constrained")
     FigureCanvasAgg(figure)
@@ -280,7 +292,7 @@ def _axes(x: str, y: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _with_legend(figure: Figure, axes: Any) -> Figure:
+def _with_legend(figure: Figure, axes: Axes) -> Figure:
     labels = axes.get_legend_handles_labels()[1]
     if max(map(len, labels), default=0) <= _LONGEST:
         if labels:
@@ -323,12 +335,14 @@ def _heat_map(
     axes.grid(visible=False)
     for row, column in np.ndindex(levels.shape):
         value = levels[row, column]
-        red, green, blue, _ = image.cmap(image.norm(0 if np.isnan(value) else value))
+        # Norms take numbers, too; they are typed for arrays only.
+        level: Any = 0 if np.isnan(value) else value
+        red, green, blue, _ = image.cmap(image.norm(level))
         dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
         axes.text(
             column,
             row,
-            text[row, column],
+            str(text[row, column]),
             ha="center",
             va="center",
             fontsize=8,

@@ -6,13 +6,20 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 
 from coloss.names import nearest, unknown
 from coloss.objective import Objective
 from coloss.study.controls import is_control
+
+if TYPE_CHECKING:
+    from coloss.data.split import Split
+    from coloss.joint import JointModel
+
+Point: TypeAlias = tuple[tuple[tuple[str, float], ...], float | None]
+"""Coefficients, (name, number) each, and a learning rate; None: the optimizer's."""
 
 KEYS = (
     "objective",
@@ -45,8 +52,8 @@ class Arm:
     objective: str | None
     coefficients: Mapping[str, Any]
     compile: Mapping[str, Any]
-    build: Callable[[], Any]
-    data: Any
+    build: Callable[[], JointModel]
+    data: Split | Callable[[int], Split]
     control: bool = False
 
 
@@ -76,9 +83,9 @@ class Run:
 
 
 def read_arms(
-    given: Any,
-    build: Callable[[], Any],
-    data: Any,
+    given: object,
+    build: Callable[[], JointModel],
+    data: Split | Callable[[int], Split],
     compile: Mapping[str, Any],
     coefficients: Mapping[str, Any],
 ) -> dict[str, Arm]:
@@ -125,7 +132,7 @@ def read_arms(
     return arms
 
 
-def _own(name: Any, what: Any) -> dict[str, Any]:
+def _own(name: object, what: object) -> dict[str, Any]:
     if not isinstance(what, Mapping):
         if what is not None and not isinstance(what, str) and callable(what):
             raise TypeError(
@@ -221,10 +228,10 @@ def fixed(coefficients: Mapping[str, Any]) -> dict[str, Any]:
     return {name: first.get(name, value) for name, value in coefficients.items()}
 
 
-def is_list(value: Any) -> bool:
+def is_list(value: object) -> TypeGuard[Sequence[float]]:
     """Return whether a coefficient is a list of values to try."""
     return isinstance(value, list | tuple | np.ndarray)
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: object) -> bool:
     return isinstance(value, int | float | np.number) and math.isfinite(value)

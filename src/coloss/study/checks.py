@@ -68,7 +68,7 @@ def one_of(what: str, given: str, choices: Sequence[str]) -> str:
 def described(arm: Arm) -> str:
     """Return an arm as text; numbers and strings only, functions by name."""
 
-    def text(value: Any) -> str:
+    def text(value: object) -> str:
         if isinstance(value, Mapping):
             inner = ", ".join(f"{k}: {text(v)}" for k, v in value.items())
             return f"{{{inner}}}"

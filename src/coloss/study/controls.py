@@ -78,7 +78,9 @@ def self_training(main: str) -> dict[str, Any]:
     return {"objective": str(self_training_of([main])), "control": True}
 
 
-def equal_weights(objective: Any, coefficients: Iterable[str] = ()) -> dict[str, Any]:
+def equal_weights(
+    objective: str | Expression | Objective, coefficients: Iterable[str] = ()
+) -> dict[str, Any]:
     """Return the arm with the same summands, each with weight 1 and its sign.
 
     A gain that this arm has as well did not come from the choice of the weights.
@@ -95,7 +97,9 @@ def equal_weights(objective: Any, coefficients: Iterable[str] = ()) -> dict[str,
 
 
 def random_weights(
-    objective: Any, coefficients: Iterable[str] = (), seed: int = 0
+    objective: str | Expression | Objective,
+    coefficients: Iterable[str] = (),
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Return the arm with the same summands under weights drawn anew each epoch.
 
@@ -172,7 +176,7 @@ def added(
     return {**found, **arms}
 
 
-def _controlled(name: str, of: str | None, arms: Mapping[str, Any]) -> Any:
+def _controlled(name: str, of: str | None, arms: Mapping[str, Any]) -> object:
     """Return the arm whose weights are to be equal or random."""
     if of is not None:
         if of not in arms:
@@ -203,7 +207,9 @@ def _sum(terms: Iterable[Expression]) -> str:
     return str(Objective(total))
 
 
-def _bare_summands(objective: Any, coefficients: Iterable[str]) -> list[Expression]:
+def _bare_summands(
+    objective: str | Expression | Objective, coefficients: Iterable[str]
+) -> list[Expression]:
     known = frozenset(coefficients)
     return [_bare(summand, known) for summand in Objective(objective).summands]
 

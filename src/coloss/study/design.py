@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from coloss.checking import COUNT
+from coloss.data.split import Split
 from coloss.joint import JointModel
 from coloss.names import nearest
 from coloss.study import checks
@@ -24,6 +25,9 @@ from coloss.study.settings import Engine, Record, Training, judged_by
 from coloss.study.store import Store
 from coloss.study.trial import Rows, Starts, Trial
 from coloss.study.tuning import Tuned, tune
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Study:
@@ -89,8 +93,8 @@ class Study:
 
     def __init__(
         self,
-        build: Callable[[], Any],
-        data: Any,
+        build: Callable[[], JointModel],
+        data: Split | Callable[[int], Split],
         arms: Mapping[str, Any],
         *,
         compile: Mapping[str, Any] | None = None,
@@ -358,14 +362,17 @@ class Study:
             **{f"arm {name}": checks.described(arm) for name, arm in self.arms.items()},
         }
 
-    def _references(self) -> Any:
+    def _references(self) -> pd.DataFrame:
         from coloss.study.references import references
 
         data = self.arms[self.baseline].data
         return references(self._rows[id(data)], self.seeds, self.main)
 
     def _result(
-        self, records: Mapping[str, Record], training: Training, references: Any
+        self,
+        records: Mapping[str, Record],
+        training: Training,
+        references: pd.DataFrame,
     ) -> StudyResult:
         return StudyResult(
             [records[run.key] for run in self.runs if run.key in records],

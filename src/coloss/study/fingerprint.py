@@ -84,7 +84,7 @@ def _networks(
     }
 
 
-def digest(value: Any) -> str:
+def digest(value: object) -> str:
     """Return a text that equal arrays have, and others do not.
 
     Args:
@@ -92,7 +92,7 @@ def digest(value: Any) -> str:
     """
     found = hashlib.blake2b(digest_size=12)
 
-    def add(inner: Any) -> None:
+    def add(inner: object) -> None:
         if isinstance(inner, Mapping):
             for key in sorted(inner, key=str):
                 found.update(f"{key}:".encode())
@@ -133,7 +133,7 @@ def _layers(member: keras.Model) -> str:
     return digest([np.array([text, str(shapes)])])
 
 
-def _names(config: Any) -> Iterator[str]:
+def _names(config: object) -> Iterator[str]:
     """Yield the names of layers in a configuration."""
     if isinstance(config, list | tuple):
         for inner in config:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from coloss.joint.inputs.missing_rows import Complete
+from coloss.typing import Nested
 
 
 def order(seed: int, epoch: int, rows: int) -> np.ndarray:
@@ -45,8 +46,8 @@ class OrderedRows(keras.utils.PyDataset):
 
     def __init__(
         self,
-        x: Any,
-        y: Any,
+        x: Nested,
+        y: Nested,
         batch_size: int,
         epochs: int,
         seed: int,
@@ -65,7 +66,7 @@ class OrderedRows(keras.utils.PyDataset):
         """Return the number of batches in all epochs."""
         return self.steps * self._epochs
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> tuple[Nested, Nested]:
         """Return a batch (x, y)."""
         epoch, step = divmod(index, self.steps)
         if self._known[0] != epoch:

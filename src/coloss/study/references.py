@@ -16,6 +16,7 @@ import pandas as pd
 
 from coloss.study.statistics import mean_interval
 from coloss.study.trial import Rows
+from coloss.typing import Tensor
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 """Values of C, chosen on validation rows."""
@@ -108,7 +109,7 @@ def _part(part: tuple[Any, Any], main: str) -> Part:
     return {n: np.asarray(v)[known] for n, v in inputs.items()}, classes[known]
 
 
-def _classes(y: Any) -> tuple[np.ndarray, np.ndarray]:
+def _classes(y: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Return (rows,) classes and which of them are known."""
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:

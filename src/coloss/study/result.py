@@ -171,7 +171,7 @@ class StudyResult:
             | {"seeds": len(seeds), "verdict": gain.verdict(self._better(values.name))}
         )
 
-    def _better(self, column: Any) -> str:
+    def _better(self, column: object) -> str:
         """Return which way a column is better; the study's own metric is known."""
         name = str(column).removeprefix("test_")
         if name == self.metric:

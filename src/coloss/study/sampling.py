@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from coloss.study.arms import Arm, is_list
+from coloss.study.arms import Arm, Point, is_list
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 ROUND = 8
 """Points in a round: what an engine can train side by side."""
@@ -70,7 +73,7 @@ class OptunaRounds:
         optuna.logging.set_verbosity(before)
         self._left, self._asked = trials, []  # type: ignore[var-annotated]
 
-    def __iter__(self) -> Iterator[list[Any]]:
+    def __iter__(self) -> Iterator[list[Point]]:
         """Yield rounds of points; `tell` must be called after each."""
         while self._left > 0:
             size = min(ROUND, self._left)
@@ -88,12 +91,12 @@ class OptunaRounds:
             else:
                 self._study.tell(trial, value)
 
-    def _point(self, params: dict[str, float]) -> Any:
+    def _point(self, params: dict[str, float]) -> Point:
         values = tuple((name, float(params[name])) for name in self._names)
         return values, params.get(RATE)
 
 
-def _space(name: str, value: Any) -> Any:
+def _space(name: str, value: Any) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if is_list(value):

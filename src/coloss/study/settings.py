@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from coloss.names import nearest, unknown
 from coloss.study.arms import Run
 from coloss.study.trial import Trial
+from coloss.typing import Tensor
 
 EVALUATION_BATCH = 1024
 """Rows a step of evaluation, or `batch_size` where that is more."""
@@ -137,6 +138,6 @@ def judged_by(
     return str(metric), direction
 
 
-def as_numbers(logs: Any) -> dict[str, float]:
+def as_numbers(logs: Mapping[str, Tensor]) -> dict[str, float]:
     """Return logs as plain numbers; vector metrics (one a class) as their mean."""
     return {name: float(np.mean(np.asarray(value))) for name, value in logs.items()}

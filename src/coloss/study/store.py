@@ -125,7 +125,7 @@ class Store:
         self._connection.close()
 
 
-def _agree(one: Any, other: Any) -> bool:
+def _agree(one: object, other: object) -> bool:
     """Return whether two fingerprints are of the same thing, numbers to `_CLOSE`."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_agree(one[k], other[k]) for k in one)
@@ -136,7 +136,7 @@ def _agree(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _difference(there: Any, here: Any) -> str:
+def _difference(there: object, here: object) -> str:
     if not isinstance(there, dict) or not isinstance(here, dict):
         return "differ from those of the runs"
     differing = [key for key in here if not _agree(there.get(key), here[key])]

@@ -27,7 +27,7 @@ class Rows:
         source: a `Split`, or a function of the seed that returns one.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Split | Callable[[int], Split]) -> None:
         """Check what can be checked before the first seed."""
         if not isinstance(source, Split) and not callable(source):
             raise TypeError(
@@ -111,7 +111,7 @@ class Starts:
         return self._seen[seed, build]
 
 
-def own(arguments: Any) -> Any:
+def own(arguments: object) -> Any:
     """Return arguments of `compile` with optimizers of their own.
 
     An optimizer belongs to the variables that it was built with: arms that are given

@@ -12,7 +12,7 @@ import pandas as pd
 
 from coloss.checking import COUNT
 from coloss.study import checks, halving, sampling
-from coloss.study.arms import Arm, Run
+from coloss.study.arms import Arm, Point, Run
 from coloss.study.engines.choice import choose
 from coloss.study.settings import Engine, Record, Training
 from coloss.study.store import Store
@@ -20,8 +20,6 @@ from coloss.study.trial import Trial
 
 BUDGETS = ("epochs", "seeds")
 SAMPLERS = ("halving", "optuna")
-Point = tuple[tuple[tuple[str, float], ...], float | None]
-"""Coefficients that vary, (name, number) each, and the learning rate."""
 
 
 class Tunable(Protocol):
@@ -44,7 +42,7 @@ class Tunable(Protocol):
         """Passes over the data of a run."""
 
     @property
-    def learning_rates(self) -> Any:
+    def learning_rates(self) -> Sequence[float] | None:
         """Rates to try; None: the optimizer's own."""
 
     def prepare(

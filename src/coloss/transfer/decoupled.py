@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from coloss.transfer.labels import hot, labeled, of_class
@@ -16,8 +14,7 @@ from coloss.transfer.masks import (
     prepare,
 )
 from coloss.transfer.response import LOWEST, check_classes, check_temperature
-
-Tensor = Any
+from coloss.typing import Tensor
 
 # A spread below this share of the largest value is rounding, not a difference.
 ROUNDING = 1e-6

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from coloss.transfer.masks import (
@@ -16,8 +14,7 @@ from coloss.transfer.masks import (
     unit,
 )
 from coloss.transfer.response import check_shapes, check_temperature
-
-Tensor = Any
+from coloss.typing import Tensor
 
 # Stands for minus infinity in a logit; infinity itself would give NaN gradients.
 LOWEST = -1e30

@@ -7,15 +7,12 @@ multiplies the term.
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from coloss.transfer.labels import labeled, of_class
 from coloss.transfer.masks import keep, prepare
 from coloss.transfer.response import check_classes
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 def row_gate(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from coloss.transfer.masks import keep, raised
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 def labeled(

@@ -9,11 +9,10 @@ the mean of its positions that count; one without any does not count.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from keras import ops
 
-Tensor = Any
+from coloss.typing import Shape, Tensor
 
 TINY = 1e-12
 # Differences below this share of the values themselves are rounding of 32-bit floats.
@@ -207,7 +206,9 @@ def unit(values: Tensor) -> Tensor:
 
 
 def peak_scaled(
-    values: Tensor, axis: Any = None, floor: Tensor | float = TINY
+    values: Tensor,
+    axis: int | tuple[int, ...] | None = None,
+    floor: Tensor | float = TINY,
 ) -> Tensor:
     """Return values divided by their largest magnitude, taken as a constant.
 
@@ -243,7 +244,7 @@ def centred(values: Tensor, mask: Tensor | None) -> Tensor:
     return keep(values - mean, mask)
 
 
-def floor_of(values: Tensor, axis: Any = None) -> Tensor:
+def floor_of(values: Tensor, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """Return the magnitude below which differences of `values` are rounding."""
     peak = ops.max(ops.abs(values), axis=axis, keepdims=True)
     return ops.stop_gradient(ops.maximum(peak * RESOLUTION, TINY * TINY))
@@ -270,7 +271,7 @@ def _check_mask(
             )
 
 
-def _unlike(first: Any, second: Any) -> bool:
+def _unlike(first: Shape, second: Shape) -> bool:
     """Whether two static shapes cannot be the same."""
     if len(first) != len(second):
         return True

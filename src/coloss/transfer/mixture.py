@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from keras import ops
 
@@ -12,8 +11,7 @@ from coloss.transfer.labels import labeled, of_class
 from coloss.transfer.masks import keep, masked_mean, prepare
 from coloss.transfer.presence import presences
 from coloss.transfer.response import LOWEST, check_classes, check_temperature
-
-Tensor = Any
+from coloss.typing import Tensor
 
 MEAN, BEST, GATED = "mean", "best", "gated"
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from keras import ops
 
 from coloss.transfer.masks import count, keep, masked_mean, prepare
 from coloss.transfer.presence import presences
 from coloss.transfer.response import LOWEST, check_temperature
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 def coteach(

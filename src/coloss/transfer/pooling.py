@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from keras import ops
 
 from coloss.transfer.masks import both, keep, rows_of
-
-Tensor = Any
+from coloss.typing import Tensor
 
 # Whether a term compares positions.
 NONE, OPTIONAL, REQUIRED = "none", "optional", "required"

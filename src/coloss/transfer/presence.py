@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from keras import ops
 
 from coloss.transfer.masks import keep, prepare, raised
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 def presences(

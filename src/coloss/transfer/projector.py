@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-Tensor = Any
+from coloss.typing import Shape, Tensor
 
 NONE, LEARNER, BOTH, MEAN_VARIANCE = "none", "learner", "both", "mean_variance"
 EMBEDDING = 128
@@ -39,7 +39,7 @@ class Projector(keras.layers.Layer):
     """
 
     def __init__(
-        self, kind: str, dimension: int | None = EMBEDDING, **kwargs: Any
+        self, kind: str, dimension: int | None = EMBEDDING, **kwargs: object
     ) -> None:
         """Store the kind; the widths come with `build`."""
         super().__init__(**kwargs)
@@ -48,7 +48,7 @@ class Projector(keras.layers.Layer):
         self.kind = kind
         self.dimension = None if dimension is None else int(dimension)
 
-    def build(self, learner_shape: Any, source_shape: Any) -> None:
+    def build(self, learner_shape: Shape, source_shape: Shape) -> None:
         """Create the maps for two shapes (batch, ..., channels)."""
         self._shapes = (tuple(learner_shape), tuple(source_shape))
         learner, source = learner_shape[-1], source_shape[-1]
@@ -75,7 +75,9 @@ class Projector(keras.layers.Layer):
                 name="raw_variance",
             )
 
-    def _matrix(self, width: int, target: int, name: str) -> Any:
+    def _matrix(
+        self, width: int | None, target: int | None, name: str
+    ) -> keras.Variable:
         return self.add_weight(
             shape=(width, target),
             initializer="glorot_uniform",

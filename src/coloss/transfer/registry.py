@@ -22,8 +22,8 @@ from coloss.transfer.terms import (
     UNLABELED,
     Term,
 )
+from coloss.typing import Tensor
 
-Tensor = Any
 TermFunction = Callable[..., Any]
 
 LEVELS, SCOPES = (FEATURES, OUTPUTS, CLASSES), (PRESENT, LABELED, UNLABELED)
@@ -161,7 +161,7 @@ class _Checked:
         mask: Tensor | None = None,
         weights: Tensor | None = None,
         per_row: bool = False,
-        **options: Any,
+        **options: object,
     ) -> Tensor:
         """Return the term, a scalar; with `per_row` (B,), 0 where a row does not count.
 

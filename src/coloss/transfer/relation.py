@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from coloss.transfer.masks import (
@@ -18,8 +16,7 @@ from coloss.transfer.masks import (
     prepare,
     unit,
 )
-
-Tensor = Any
+from coloss.typing import Tensor
 
 # The batch size taken for the choice between the two forms of CKA where the real one
 # is not known while a program is traced.

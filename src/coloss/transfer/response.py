@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from coloss.transfer.masks import masked_mean, prepare
-
-Tensor = Any
+from coloss.typing import Tensor
 
 # Stands for minus infinity where an infinity would make NaN in a gradient.
 LOWEST = -1e30

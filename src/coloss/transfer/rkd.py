@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from coloss.transfer.masks import unit
 from coloss.transfer.relation import pair, spread
-
-Tensor = Any
+from coloss.typing import Tensor
 
 # Pairwise differences of up to this many numbers are formed directly.
 DIRECT = 2**24
@@ -96,7 +93,7 @@ def _huber(error: Tensor) -> Tensor:
     return ops.where(size < 1.0, 0.5 * ops.square(error), size - 0.5)
 
 
-def _different(size: Any) -> Tensor:
+def _different(size: Tensor) -> Tensor:
     """Return (size, size) bool, False on the diagonal."""
     index = ops.arange(size)
     return ops.not_equal(ops.expand_dims(index, 0), ops.expand_dims(index, 1))

@@ -68,6 +68,13 @@ class Weighting(Configured, abc.ABC):
     by_epoch: ClassVar[bool] = False
     """Whether `update` needs to know the epoch."""
 
+    reads: ClassVar[str] = "loss"
+    """Of kind "network": what it reads of each network, "loss", or, of the true class,
+    "probability" or "surprise"."""
+
+    validates: ClassVar[bool] = False
+    """Whether it reads validation rows, too: it then has a `validate` of its own."""
+
     def check(self, summands: Sequence[Summand]) -> None:
         """Refuse summands that cannot be weighed, before training.
 
@@ -124,6 +131,18 @@ class Weighting(Configured, abc.ABC):
             (K,) weights, and the new state. They are detached, unless something is
             `trained`.
         """
+
+    def validate(
+        self, state: Mapping[str, Tensor], values: Tensor, rows: Tensor
+    ) -> State:
+        """Return the state after a batch of validation rows.
+
+        Args:
+            state: what `init`, `update` or the last `validate` returned.
+            values: (M,) mean losses.
+            rows: their weight.
+        """
+        return dict(state)
 
     def penalty(self, state: Mapping[str, Tensor]) -> Tensor:
         """Return what is added to the weighted sum, so that weights do not collapse."""

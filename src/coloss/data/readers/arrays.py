@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def read_arrays(
     return _as_features(loaded[name], path), found
 
 
-def load_array(path: Path) -> Any:
+def load_array(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     """Return an array, or arrays by name; nothing in the file is run.
 
     Raises:
@@ -69,7 +69,7 @@ def load_array(path: Path) -> Any:
     return arrays
 
 
-def _array(file: Any, size: int, path: Path) -> np.ndarray:
+def _array(file: IO[bytes], size: int, path: Path) -> np.ndarray:
     """Return the array in a file of `size` bytes.
 
     What the head of a damaged file says may be anything: memory is taken only for as

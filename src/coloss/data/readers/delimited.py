@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from coloss.data.readers.errors import DataError, some
 from coloss.data.readers.files import first_lines, opened, reading
@@ -100,7 +100,7 @@ def names_of(first: Sequence[str], header: bool | None) -> list[str]:
 
 
 def parsed(
-    source: Any,
+    source: IO[bytes],
     names: list[str],
     delimiter: str,
     quote: str,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 
 class DataError(ValueError):
@@ -20,7 +19,7 @@ class DataError(ValueError):
         super().__init__(message if path is None else f"{path}: {message}")
 
 
-def some(values: Iterable[Any], most: int = 3) -> str:
+def some(values: Iterable[object], most: int = 3) -> str:
     """Return the first few values, and how many more there are."""
     listed = list(values)
     told = ", ".join(repr(value) for value in listed[:most])

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -210,7 +210,7 @@ def reason_in(name: str, values: np.ndarray) -> str | None:
     return EMPTY if np.isnan(values).all() else None
 
 
-def _reason_of(field: Any, indices: Mapping[str, str]) -> LeftOut | None:
+def _reason_of(field: pa.Field, indices: Mapping[str, str]) -> LeftOut | None:
     """Return why a column's name, type or mark say that it is no feature."""
     from pyarrow import types
 
@@ -258,7 +258,7 @@ def _fitting(pattern: str, kept: list[str], known: Collection[str]) -> list[str]
     return [*named, *(name for name in kept if fits(name))]
 
 
-def is_numeric(kind: Any) -> bool:
+def is_numeric(kind: pa.DataType) -> bool:
     """Return whether a type of pyarrow is of numbers, or of lists of them."""
     from pyarrow import types
 
@@ -284,7 +284,7 @@ def _check_depth(schema: pa.Schema, chosen: list[str], path: Path) -> None:
         )
 
 
-def _numbers(column: Any, name: str, path: Path) -> np.ndarray:
+def _numbers(column: pa.ChunkedArray, name: str, path: Path) -> np.ndarray:
     """Return a column as (rows, width), or (rows, a, b) for lists of lists."""
     array = column.combine_chunks()
     with np.errstate(over="ignore"):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from coloss.data.readers.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _BINARY = {
     b"PAR1": "a Parquet file; call it .parquet",
@@ -47,7 +50,7 @@ def reading(path: Path) -> Iterator[None]:
         raise DataError(f"cannot be read: {_first_line(error)}", path) from None
 
 
-def opened(path: Path) -> Any:
+def opened(path: Path) -> pa.NativeFile:
     """Return a file for pyarrow to read.
 
     Never hand it a Python file: its own threads would call back into Python, and the

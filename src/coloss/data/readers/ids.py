@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -51,7 +51,10 @@ def read_ids(path: Path, id: str | None, header: bool | None = None) -> list[str
     """
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return ids_in(load_array(path), path)
+        array = load_array(path)
+        if isinstance(array, dict):  # An archive by another name.
+            raise DataError("holds arrays by name; expected one array of ids", path)
+        return ids_in(array, path)
     if suffix == ".txt":
         try:
             found = [as_id(line) for line in path.read_text("utf-8").splitlines()]
@@ -69,7 +72,7 @@ def ids_in(array: np.ndarray, path: Path) -> list[str]:
     return checked_ids([as_id(value) for value in array.ravel().tolist()], path)
 
 
-def as_id(value: Any) -> str | None:
+def as_id(value: object) -> str | None:
     """Return a value as text, such as an id or a label; None where there is none.
 
     Nothing but an empty cell and `?` is none: a class may be called NA.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,8 @@ _BLOCK = 1 << 24
 
 
 def label_like(
-    features: Features, labels: Sequence[Any] | Mapping[str, Any] | np.ndarray
+    features: Features,
+    labels: Sequence[object] | Mapping[str, Sequence[object] | np.ndarray] | np.ndarray,
 ) -> list[str]:
     """Return the columns that say the label in every row that has one.
 
@@ -60,7 +60,7 @@ def label_like(
 
 
 def _coded(
-    labels: Sequence[Any] | np.ndarray,
+    labels: Sequence[object] | np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Return what is known of the labels.
 

@@ -6,11 +6,14 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coloss.data.readers.errors import some
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 INDEX = "is an index that pandas wrote"
 NAMELESS = "has no name, as an index has none"
@@ -72,19 +75,19 @@ def told_left_out(columns: Iterable[LeftOut]) -> list[str]:
     return sentences
 
 
-def marked(field: Any, reason: str, example: str = "") -> Any:
+def marked(field: pa.Field, reason: str, example: str = "") -> pa.Field:
     """Return a field of a schema that says why its column is no feature."""
     text = json.dumps([reason, example])
     return field.with_metadata({**(field.metadata or {}), _MARK: text.encode()})
 
 
-def mark_of(field: Any) -> LeftOut | None:
+def mark_of(field: pa.Field) -> LeftOut | None:
     """Return why a column is no feature, if its reader said so."""
     found = (field.metadata or {}).get(_MARK)
     return None if found is None else LeftOut(field.name, *json.loads(found))
 
 
-def index_columns(schema: Any) -> dict[str, str]:
+def index_columns(schema: pa.Schema) -> dict[str, str]:
     """Return the columns of a schema that are an index, each with the reason.
 
     pandas writes into a Parquet or Feather file which columns were its index; of other
@@ -101,7 +104,7 @@ def index_columns(schema: Any) -> dict[str, str]:
     return found | {n: INDEX for n in _said_by_pandas(schema) if n in schema.names}
 
 
-def _said_by_pandas(schema: Any) -> list[str]:
+def _said_by_pandas(schema: pa.Schema) -> list[str]:
     try:
         columns = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
     except (KeyError, TypeError, ValueError):

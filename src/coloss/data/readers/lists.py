@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coloss.data.readers.errors import DataError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def is_list(kind: Any) -> bool:
+
+def is_list(kind: pa.DataType) -> bool:
     """Return whether a type of pyarrow is one of lists."""
     from pyarrow import types
 
@@ -21,14 +24,14 @@ def is_list(kind: Any) -> bool:
     )
 
 
-def item_of(kind: Any) -> Any:
+def item_of(kind: pa.DataType) -> pa.DataType:
     """Return the type of what lists of lists hold in the end."""
     while is_list(kind):
         kind = kind.value_type
     return kind
 
 
-def depth_of(kind: Any) -> int:
+def depth_of(kind: pa.DataType) -> int:
     """Return how deep lists are nested; 0 for a type that is none."""
     depth = 0
     while is_list(kind):
@@ -36,7 +39,7 @@ def depth_of(kind: Any) -> int:
     return depth
 
 
-def values_of(array: Any, name: str, path: Path) -> np.ndarray:
+def values_of(array: pa.Array, name: str, path: Path) -> np.ndarray:
     """Return numbers, or lists of them, as (rows, ...); NaN where there is none.
 
     Args:
@@ -73,7 +76,7 @@ def values_of(array: Any, name: str, path: Path) -> np.ndarray:
     return values
 
 
-def _plain(array: Any) -> np.ndarray:
+def _plain(array: pa.Array) -> np.ndarray:
     from pyarrow import types
 
     kind = array.type

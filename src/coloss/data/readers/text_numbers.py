@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from coloss.data.readers.left_out import TEXT, TWO_WAYS, marked
 from coloss.names import counted
@@ -37,7 +37,7 @@ class _Read(NamedTuple):
         comma: whether only a decimal comma makes numbers of it.
     """
 
-    values: Any
+    values: pa.ChunkedArray
     reason: str = ""
     example: str = ""
     comma: bool = False
@@ -102,7 +102,7 @@ def with_numbers(
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
-def _read(column: Any, missing: Collection[str]) -> _Read:
+def _read(column: pa.ChunkedArray, missing: Collection[str]) -> _Read:
     """Return a column of text as numbers, if it is one in one way only."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -123,7 +123,7 @@ def _read(column: Any, missing: Collection[str]) -> _Read:
     return _Read(column, TEXT, _told_text(trimmed, pc.or_(point, comma)))
 
 
-def _cast(column: Any, *, comma: bool) -> Any:
+def _cast(column: pa.ChunkedArray, *, comma: bool) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     separators = rf"[{_SPACES}{'.' if comma else ','}]"
@@ -132,7 +132,7 @@ def _cast(column: Any, *, comma: bool) -> Any:
     return pc.replace_substring_regex(plain, r"^\+", "").cast("float64")
 
 
-def _told_text(column: Any, numbers: Any) -> str:
+def _told_text(column: pa.ChunkedArray, numbers: pa.ChunkedArray) -> str:
     """Return what shows that a column is text; where it nearly is not, how much."""
     import pyarrow.compute as pc
 
@@ -149,5 +149,5 @@ def _told_text(column: Any, numbers: Any) -> str:
     )
 
 
-def _first(column: Any, where: Any) -> Any:
+def _first(column: pa.ChunkedArray, where: pa.ChunkedArray) -> str:
     return column.filter(where)[0].as_py()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeAlias, TypeVar
 
 import jax
 import keras
 import numpy as np
 
-Gradients = list[list[np.ndarray]]
+from coloss.typing import Nested, Tensor
+
+Gradients: TypeAlias = list[list[np.ndarray]]
+Extra = TypeVar("Extra")
 
 
-def head_rows(function: Any, leaves: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+def head_rows(
+    function: Callable[[list[Tensor]], tuple[list[Tensor], Extra]], leaves: list[Tensor]
+) -> tuple[list[Tensor], Extra, list[list[Tensor]]]:
     """Return several values, and the gradient of each at their arguments.
 
     Args:
@@ -46,16 +51,16 @@ class ValuesAndGradients:
 
     def __init__(
         self,
-        function: Callable[..., list[Any]],
-        variables: Sequence[Any],
-        others: Sequence[Any],
+        function: Callable[..., list[Tensor]],
+        variables: Sequence[keras.Variable],
+        others: Sequence[keras.Variable],
     ) -> None:
         """Compile nothing yet."""
         self._function, self._variables = function, list(variables)
         self._others = list(others)
         self._program = jax.jit(self._measure)
 
-    def __call__(self, batch: Sequence[Any]) -> tuple[list[float], Gradients]:
+    def __call__(self, batch: Sequence[Nested]) -> tuple[list[float], Gradients]:
         """Return each value on a batch, and its gradient at each variable."""
         arrays = [variable.value for variable in self._variables]
         others = [variable.value for variable in self._others]
@@ -64,10 +69,12 @@ class ValuesAndGradients:
             [np.asarray(part) for part in row] for row in gradients
         ]
 
-    def _measure(self, arrays: Any, others: Any, batch: Any) -> Any:
+    def _measure(
+        self, arrays: list[Tensor], others: list[Tensor], batch: list[Nested]
+    ) -> tuple[Tensor, list[list[Tensor]]]:
         rest = list(zip(self._others, others, strict=True))
 
-        def function(arrays: list[Any]) -> Any:
+        def function(arrays: list[Tensor]) -> Tensor:
             mapping = [*zip(self._variables, arrays, strict=True), *rest]
             with keras.StatelessScope(state_mapping=mapping):
                 return jax.numpy.stack(self._function(*batch))
@@ -76,7 +83,7 @@ class ValuesAndGradients:
         return values, [pull_back(row)[0] for row in np.eye(len(values), dtype="f")]
 
 
-def across_replicas_sum(number: Any) -> Any:
+def across_replicas_sum(number: Tensor) -> Tensor:
     """Return a scalar summed over the replicas: JAX sees the whole batch."""
     return number
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import keras
 
 from coloss.joint.autodiff import replicas
+from coloss.typing import Tensor
 
 
-def replica_scaled(loss: Any) -> Any:
+def replica_scaled(loss: Tensor) -> Tensor:
     """Return the loss divided by the number of replicas that are in step.
 
     TensorFlow's strategies add up the replicas' gradients; elsewhere, and on one
@@ -20,7 +21,7 @@ def replica_scaled(loss: Any) -> Any:
     return loss if number == 1 else loss / number
 
 
-def refuse_replicas(model: Any) -> None:
+def refuse_replicas(model: keras.Model) -> None:
     """Refuse to weigh or combine in several replicas.
 
     Args:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeAlias, TypeVar
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-Gradients = list[list[np.ndarray]]
+from coloss.typing import Nested, Tensor
+
+Gradients: TypeAlias = list[list[np.ndarray]]
+Extra = TypeVar("Extra")
 
 
-def head_rows(function: Any, leaves: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+def head_rows(
+    function: Callable[[list[Tensor]], tuple[list[Tensor], Extra]], leaves: list[Tensor]
+) -> tuple[list[Tensor], Extra, list[list[Tensor]]]:
     """Return several values, and the gradient of each at their arguments.
 
     Args:
@@ -46,15 +52,15 @@ class ValuesAndGradients:
 
     def __init__(
         self,
-        function: Callable[..., list[Any]],
-        variables: Sequence[Any],
-        others: Sequence[Any],
+        function: Callable[..., list[Tensor]],
+        variables: Sequence[keras.Variable],
+        others: Sequence[keras.Variable],
     ) -> None:
         """Store the parts."""
         del others  # Read where they are.
         self._function, self._variables = function, list(variables)
 
-    def __call__(self, batch: Sequence[Any]) -> tuple[list[float], Gradients]:
+    def __call__(self, batch: Sequence[Nested]) -> tuple[list[float], Gradients]:
         """Return each value on a batch, and its gradient at each variable."""
         places = [variable.value for variable in self._variables]
         with tf.GradientTape(persistent=True) as tape:
@@ -66,7 +72,7 @@ class ValuesAndGradients:
         return [float(result) for result in results], found
 
 
-def across_replicas_sum(number: Any) -> Any:
+def across_replicas_sum(number: Tensor) -> Tensor:
     """Return a scalar summed over the replicas; its gradient is summed as well."""
     if replicas() == 1:
         return number

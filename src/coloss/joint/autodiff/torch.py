@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, TypeVar
 
+import keras
 import numpy as np
 import torch
 
-Gradients = list[list[np.ndarray]]
+from coloss.typing import Nested, Tensor
+
+Gradients: TypeAlias = list[list[np.ndarray]]
+Extra = TypeVar("Extra")
 
 
-def pull_back(values: list[Any], targets: list[Any]) -> Any:
+def pull_back(
+    values: list[Tensor], targets: list[Tensor]
+) -> Callable[[Mapping[int, Tensor], list[int]], list[Tensor]]:
     """Return the map from factors of values, by position, to gradients at targets."""
 
-    def pull(factors: Any, places: list[int]) -> list[Any]:
+    def pull(factors: Mapping[int, Tensor], places: list[int]) -> list[Tensor]:
         chosen = [k for k in factors if values[k].requires_grad]
         wanted = [targets[place] for place in places]
-        found: Any = [None] * len(wanted)
+        found: Sequence[Tensor | None] = [None] * len(wanted)
         if chosen and wanted:
             found = torch.autograd.grad(
                 [values[k] for k in chosen],
@@ -34,7 +40,9 @@ def pull_back(values: list[Any], targets: list[Any]) -> Any:
     return pull
 
 
-def head_rows(function: Any, leaves: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+def head_rows(
+    function: Callable[[list[Tensor]], tuple[list[Tensor], Extra]], leaves: list[Tensor]
+) -> tuple[list[Tensor], Extra, list[list[Tensor]]]:
     """Return several values, and the gradient of each at their arguments.
 
     Args:
@@ -63,15 +71,15 @@ class ValuesAndGradients:
 
     def __init__(
         self,
-        function: Callable[..., list[Any]],
-        variables: Sequence[Any],
-        others: Sequence[Any],
+        function: Callable[..., list[Tensor]],
+        variables: Sequence[keras.Variable],
+        others: Sequence[keras.Variable],
     ) -> None:
         """Store the parts."""
         del others  # Read where they are.
         self._function, self._variables = function, list(variables)
 
-    def __call__(self, batch: Sequence[Any]) -> tuple[list[float], Gradients]:
+    def __call__(self, batch: Sequence[Nested]) -> tuple[list[float], Gradients]:
         """Return each value on a batch, and its gradient at each variable."""
         places = [variable.value for variable in self._variables]
         results, found = self._function(*batch), []
@@ -93,7 +101,7 @@ class ValuesAndGradients:
         return [float(result.detach()) for result in results], found
 
 
-def across_replicas_sum(number: Any) -> Any:
+def across_replicas_sum(number: Tensor) -> Tensor:
     """Return a scalar summed over the replicas: here there is one."""
     return number
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 
 from coloss.joint.autodiff import replicas
 from coloss.joint.balance.plan import Plan
-from coloss.joint.values.coefficients import is_trained, starting_values
+from coloss.joint.values.coefficients import Coefficient, is_trained, starting_values
 from coloss.objective import Objective
 from coloss.weighting import trainable
 
 
 def check_balance(
     plan: Plan,
-    objective: tuple[Objective, tuple[str, ...], Mapping[str, Any]],
-    optimizer: Any,
+    objective: tuple[Objective, tuple[str, ...], Mapping[str, Coefficient]],
+    optimizer: keras.optimizers.Optimizer,
     scaled: bool,
     shared: tuple[str, ...] | None,
 ) -> Plan:
@@ -58,7 +57,9 @@ def check_balance(
 
 
 def _check_trained(
-    objective: Objective, members: tuple[str, ...], coefficients: Mapping[str, Any]
+    objective: Objective,
+    members: tuple[str, ...],
+    coefficients: Mapping[str, Coefficient],
 ) -> None:
     values = starting_values(coefficients)
     for name, value in coefficients.items():

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TypeAlias
 
 from keras import ops
 
 from coloss.joint.balance.parameter_groups import ParameterGroup
 from coloss.objective.rows import Atom, Form
+from coloss.typing import Tensor
 
-Tensor = Any
+Factor: TypeAlias = Tensor | float
 
 
 @dataclass
@@ -110,9 +111,9 @@ class GradientBasis:
 class _Element:
     """A direction, with its factor in each summand that has it."""
 
-    parts: list[tuple[Any, Tensor]]
+    parts: list[tuple[Factor | None, Tensor]]
     reach: frozenset[str]
-    factors: dict[int, Any]
+    factors: dict[int, Factor]
 
     def value(self) -> Tensor:
         """Return the scalar whose gradient is the direction."""
@@ -158,7 +159,7 @@ def _elements(
 
 
 def _tensor(
-    table: list[list[Any]], weights: Tensor | None, summands: Sequence[int]
+    table: list[list[Factor]], weights: Tensor | None, summands: Sequence[int]
 ) -> Tensor:
     rows = [
         ops.stack([ops.convert_to_tensor(_fixed(f), dtype="float32") for f in row])
@@ -171,5 +172,5 @@ def _tensor(
     return found * ops.expand_dims(own, -1)
 
 
-def _fixed(factor: Any) -> Any:
+def _fixed(factor: Factor) -> Factor:
     return factor if isinstance(factor, float | int) else ops.stop_gradient(factor)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from keras import ops
 
-Tensor = Any
+from coloss.typing import Tensor
+
 Rows = list[list[Tensor]]
 """For each of K summands, its gradient at each variable."""
 
-Pull = Callable[[Mapping[int, Any], list[int]], list[Tensor]]
+Pull = Callable[[Mapping[int, Tensor], list[int]], list[Tensor]]
 """From factors of values, by position, to the gradient at some variables."""
 
 

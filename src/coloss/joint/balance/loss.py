@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TypeAlias
 
 import keras
 from keras import ops
@@ -12,15 +12,21 @@ from keras import ops
 from coloss.joint.autodiff import head_rows
 from coloss.joint.balance.gradient_basis import GradientBasis
 from coloss.joint.balance.gramian import gramian_of, weighted_sum
+from coloss.joint.balance.protocols import BalancedModel, BalancedSettings
 from coloss.joint.balance.weighers import Scores, Weighed
 from coloss.joint.keras_internals import attach_mask, mask_of
 from coloss.joint.outputs.forward import Forward
+from coloss.joint.outputs.layer_outputs import Path
 from coloss.joint.outputs.logits import Logits
 from coloss.joint.values.batch_values import BatchValues
 from coloss.objective.rows import Atom, Form, evaluate
+from coloss.typing import ByMember, Tensor
 
-Tensor = Any
-Logged = dict[str, tuple[Tensor, Tensor]]
+Logged: TypeAlias = dict[str, tuple[Tensor, Tensor]]
+"""The mean and the rows of each entry of the history."""
+
+Leaf: TypeAlias = tuple[str, Path | None]
+"""A member, and a layer of it; None: its output."""
 
 
 class BalancedLoss:
@@ -32,7 +38,12 @@ class BalancedLoss:
         labels: (y, sample_weight), of which a batch is made anew.
     """
 
-    def __init__(self, model: Any, batch: BatchValues, labels: tuple[Any, Any]) -> None:
+    def __init__(
+        self,
+        model: BalancedModel,
+        batch: BatchValues,
+        labels: tuple[ByMember, ByMember],
+    ) -> None:
         """Store the parts; nothing is computed before it is asked for."""
         self.model, self.batch, self._labels = model, batch, labels
         self.settings = model.compiled_settings
@@ -109,7 +120,7 @@ class BalancedLoss:
     def _scores(self) -> Scores:
         """Return what a weighting of networks reads of this batch."""
         plan = self.balance.plan
-        reads, batch = plan.weighting.reads, self.batch
+        reads, batch = plan.method.reads, self.batch
         responses = Logits(batch.forward.outputs, batch.losses, batch.members)
         found = []
         for name in plan.networks:
@@ -176,7 +187,7 @@ class BalancedLoss:
         keys, leaves = _leaves(self.batch.forward)
         leaves = [_wide(leaf) for leaf in leaves]
 
-        def head(moved: list[Tensor]) -> tuple[list[Tensor], Any]:
+        def head(moved: list[Tensor]) -> tuple[list[Tensor], Logged]:
             forward = _with_leaves(self.batch.forward, keys, moved)
             batch = self.model.batch_of(forward, *self._labels, training=True)
             return self._values(batch)[1:]
@@ -211,7 +222,7 @@ class BalancedLoss:
 
 
 def member_means(
-    settings: Any, batch: Any, size: Tensor
+    settings: BalancedSettings, batch: BatchValues, size: Tensor
 ) -> Mapping[str, tuple[Tensor, Tensor]]:
     """Return each member's own mean loss and the rows that it is a mean of.
 
@@ -251,9 +262,9 @@ def _true_class(
     return total / ops.maximum(rows, 1.0), rows
 
 
-def _leaves(forward: Forward) -> tuple[list[tuple[str, Any]], list[Tensor]]:
+def _leaves(forward: Forward) -> tuple[list[Leaf], list[Tensor]]:
     """Return what terms read of the members: outputs, and layers with their path."""
-    found: list[tuple[tuple[str, Any], Tensor]] = [
+    found: list[tuple[Leaf, Tensor]] = [
         ((name, None), output) for name, output in forward.outputs.items()
     ]
     found += [
@@ -270,9 +281,7 @@ def _wide(leaf: Tensor) -> Tensor:
     return ops.cast(leaf, "float32") if narrow else leaf
 
 
-def _with_leaves(
-    forward: Forward, keys: list[tuple[str, Any]], leaves: list[Tensor]
-) -> Forward:
+def _with_leaves(forward: Forward, keys: list[Leaf], leaves: list[Tensor]) -> Forward:
     """Return a forward pass with other tensors in the places of `_leaves`."""
     outputs, taps = dict(forward.outputs), dict(forward.taps)
     for (name, path), leaf in zip(keys, leaves, strict=True):
@@ -288,7 +297,7 @@ def _with_leaves(
 
 
 def _sum(values: list[Tensor]) -> Tensor:
-    total: Any = 0.0
+    total: Tensor = 0.0
     for value in values:
         total = total + value
     return total

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
@@ -70,7 +69,7 @@ def sharing(members: Mapping[str, keras.Model]) -> tuple[str, ...] | None:
 def places(
     groups: Sequence[ParameterGroup],
     members: Mapping[str, keras.Model],
-    variables: Sequence[Any],
+    variables: Sequence[keras.Variable],
 ) -> tuple[list[list[int]], list[int]]:
     """Return where each group's variables stand, and all others.
 

@@ -7,19 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from coloss import aggregation
 from coloss.aggregation import LEVELS
+from coloss.aggregation.base import Aggregator
 from coloss.joint.balance.parameter_groups import ParameterGroup, groups_of, sharing
 from coloss.joint.members import is_frozen
 from coloss.joint.supervision.member_loss import CLASSES, REGRESSION, MemberLoss
+from coloss.joint.values.coefficients import Coefficient
 from coloss.joint.values.term_schedule import OPTIONS
 from coloss.names import nearest
 from coloss.objective import Objective, reach
 from coloss.objective.derivative import linear
 from coloss.objective.expression import Expression
 from coloss.objective.intervals import range_of
-from coloss.weighting.base import Summand
+from coloss.weighting.base import Summand, Weighting
 from coloss.weighting.methods import METHODS
 from coloss.weighting.schedules import coefficient_range
 
@@ -34,8 +37,8 @@ class Request:
         level: where gradients are combined; None: the aggregator's own choice.
     """
 
-    weighting: Any = None
-    aggregator: Any = None
+    weighting: Weighting | str | None = None
+    aggregator: Aggregator | str | None = None
     level: str | None = None
 
 
@@ -53,7 +56,7 @@ class Weighable:
     objective: Objective
     summands: Sequence[tuple[Expression, str]]
     losses: Mapping[str, MemberLoss]
-    coefficients: Mapping[str, Any]
+    coefficients: Mapping[str, Coefficient]
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class Plan:
         linear: whether every summand is a combination of members' losses.
     """
 
-    weighting: Any = None
-    aggregator: Any = None
+    weighting: Weighting | None = None
+    aggregator: Aggregator | None = None
     level: str | None = None
     names: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
@@ -95,6 +98,13 @@ class Plan:
         return "nothing" if self.weighting is None else self.weighting.kind
 
     @property
+    def method(self) -> Weighting:
+        """The weighting, where there is one; where there is none, a ValueError."""
+        if self.weighting is None:
+            raise ValueError("there is no weighting.")
+        return self.weighting
+
+    @property
     def networks(self) -> tuple[str, ...]:
         """The members whose updates are scaled."""
         return self.paced if self.kind == "network" else ()
@@ -102,7 +112,7 @@ class Plan:
     @property
     def whole(self) -> bool:
         """Whether a weighting reads the gradients at all variables together."""
-        return self.kind == "gradient" and bool(self.weighting.init(1))
+        return self.kind == "gradient" and bool(self.method.init(1))
 
     @property
     def validates(self) -> bool:
@@ -128,7 +138,7 @@ class Plan:
         """Return whether there is a weighting, and it says that it has a feature."""
         return bool(getattr(self.weighting, feature, False))
 
-    def states(self) -> dict[str, Any]:
+    def states(self) -> dict[str, np.ndarray]:
         """Return the arrays that the weighting starts with, by name."""
         if self.weighting is None:
             return {}
@@ -214,7 +224,7 @@ class Plan:
             )
         return found
 
-    def aggregator_of(self, group: ParameterGroup) -> Any:
+    def aggregator_of(self, group: ParameterGroup) -> Aggregator | None:
         """Return the aggregator for a group's summands.
 
         None where its gradients are added: one summand is alone, or the summand that
@@ -229,7 +239,8 @@ class Plan:
         leading = self.names[primary] if isinstance(primary, int) else primary
         if leading not in names:
             return None
-        return replace(self.aggregator, primary=leading).bind(names)
+        changed: dict[str, Any] = {"primary": leading}
+        return replace(self.aggregator, **changed).bind(names)
 
     def check_groups(self, groups: Sequence[ParameterGroup]) -> None:
         """Refuse to combine where no two summands meet.
@@ -340,7 +351,7 @@ def _check_networks(plan: Plan, losses: Mapping[str, MemberLoss]) -> None:
             f"{name} balances networks against each other; found "
             f"{len(plan.networks)} trained network with a loss."
         )
-    if plan.weighting.reads == "loss":
+    if plan.method.reads == "loss":
         return
     for member in plan.networks:
         if losses[member].kind not in CLASSES:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from coloss.aggregation.base import Aggregator
 from coloss.joint.balance.gradient_basis import GradientBasis
 from coloss.joint.balance.gramian import (
     Pull,
@@ -23,8 +23,7 @@ from coloss.joint.balance.plan import PLAIN, Plan
 from coloss.joint.balance.state_arrays import StateArrays
 from coloss.joint.balance.statistics import BalanceStatistics
 from coloss.joint.balance.weighers import EqualWeights, GroupWeights, weigher_type
-
-Tensor = Any
+from coloss.typing import Store, Tensor
 
 
 class Balance(keras.layers.Layer):
@@ -48,7 +47,7 @@ class Balance(keras.layers.Layer):
         self.plan = plan
         self.level: str | None = None
         self.groups: tuple[ParameterGroup, ...] = ()
-        self._bound: tuple[Any, ...] = ()
+        self._bound: tuple[Aggregator | None, ...] = ()
         self.aggregator_states: list[StateArrays] = []
         self.seeds = keras.random.SeedGenerator() if plan.draws else None
         self._create_weigher()
@@ -147,10 +146,11 @@ class Balance(keras.layers.Layer):
 
     def _aggregated(self, index: int, gramian: Tensor | None) -> Tensor | None:
         """Take one step of a group's aggregator."""
-        if gramian is None or self._bound[index] is None:
+        bound = self._bound[index]
+        if gramian is None or bound is None:
             return None
         state = self.aggregator_states[index]
-        weights, new = self._bound[index].update(state.read(), gramian, self.seeds)
+        weights, new = bound.update(state.read(), gramian, self.seeds)
         state.write(new)
         return weights
 
@@ -163,7 +163,7 @@ class Balance(keras.layers.Layer):
         vjp: Pull,
         basis: GradientBasis,
         members: Mapping[str, keras.Model],
-        variables: Sequence[Any],
+        variables: Sequence[keras.Variable],
     ) -> list[Tensor]:
         """Return the gradient that moves each variable.
 
@@ -220,12 +220,12 @@ class Balance(keras.layers.Layer):
 
     # --- files -------------------------------------------------------------------
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: Store) -> None:
         """Save the state of the random numbers, which Keras leaves out."""
         if self.seeds is not None:
             store["seeds"] = ops.convert_to_numpy(self.seeds.state.value)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Load what `save_own_variables` wrote."""
         if self.seeds is not None and "seeds" in store:
             self.seeds.state.assign(np.asarray(store["seeds"]))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-Tensor = Any
+from coloss.typing import Store, Tensor
 
 
 class StateArrays(keras.layers.Layer):
@@ -47,7 +46,7 @@ class StateArrays(keras.layers.Layer):
         """Return the names of the arrays."""
         return self._entries
 
-    def variable(self, key: str) -> Any:
+    def variable(self, key: str) -> keras.Variable:
         """Return the variable that holds an array."""
         return getattr(self, f"entry_{key}")
 
@@ -72,12 +71,12 @@ class StateArrays(keras.layers.Layer):
             for k in self._entries
         }
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: Store) -> None:
         """Save by name."""
         for key, value in self.numpy().items():
             store[key] = value
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Load by name; what a file lacks keeps its start."""
         for key in self._entries:
             if key in store:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from keras import ops
@@ -14,8 +13,7 @@ from coloss import aggregation
 from coloss.joint.balance.parameter_groups import ParameterGroup
 from coloss.joint.balance.plan import Plan
 from coloss.joint.balance.state_arrays import StateArrays
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class BalanceStatistics(StateArrays):
 
     # --- within a step -----------------------------------------------------------
 
-    def _add(self, key: str, value: Any) -> None:
+    def _add(self, key: str, value: Tensor) -> None:
         variable = self.variable(key)
         variable.assign(ops.convert_to_tensor(variable) + ops.stop_gradient(value))
 

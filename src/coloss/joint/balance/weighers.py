@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -20,8 +19,8 @@ from coloss.joint.balance.parameter_groups import ParameterGroup
 from coloss.joint.balance.plan import Plan
 from coloss.joint.balance.state_arrays import StateArrays
 from coloss.joint.balance.statistics import BalanceStatistics
+from coloss.typing import Tensor
 
-Tensor = Any
 GroupWeights = list[Tensor | None]
 """(k,) weights for each group's summands; None: they are added as they are."""
 
@@ -122,7 +121,7 @@ class LossWeights(EqualWeights):
 
     def weigh(self, values: Tensor, epoch: Tensor | None) -> Weighed:
         """Return the weights of this step's summands, and take one step."""
-        method, state = self.plan.weighting, self.state.read()
+        method, state = self.plan.method, self.state.read()
         weights, new = method.update(state, values, epoch=epoch, seed=self.seed)
         # PyTorch refuses a gradient through what was assigned after it was read.
         self.state.write({k: v for k, v in new.items() if v is not state.get(k)})
@@ -136,7 +135,7 @@ class NetworkPace(EqualWeights):
     def pace(self, scores: Scores, epoch: Tensor | None) -> None:
         """Set how far each network moves in this step."""
         state = self.state.read()
-        rates, new = self.plan.weighting.update(
+        rates, new = self.plan.method.update(
             state, scores.numbers, epoch=epoch, seed=self.seed
         )
         # A batch in which one network has no labels says nothing about their balance.
@@ -153,7 +152,7 @@ class NetworkPace(EqualWeights):
         is_validation = ops.convert_to_tensor(self.steering.variable("gate"))
         size = ops.min(scores.rows) * is_validation
         state = self.state.read()
-        self.state.write(self.plan.weighting.validate(state, scores.numbers, size))
+        self.state.write(self.plan.method.validate(state, scores.numbers, size))
 
     def forget_validation(self) -> None:
         """Forget evaluations outside of `fit`, which may have been of test rows."""
@@ -194,7 +193,7 @@ class OwnAgainstOthers(EqualWeights):
                 found.append(None)
                 continue
             mask = ops.convert_to_tensor(own, dtype="float32")
-            weights, _ = self.plan.weighting.update({}, mask, gramian=gramian)
+            weights, _ = self.plan.method.update({}, mask, gramian=gramian)
             found.append(weights)
         return found
 
@@ -209,14 +208,12 @@ class GradientWeights(EqualWeights):
         values: Tensor,
     ) -> GroupWeights:
         """Return the weights of each group's summands, from their gradients."""
-        total: Any = 0.0
+        total: Tensor = 0.0
         for group, gramian in zip(groups, gramians, strict=True):
             # (K, k): the group's summands among all of them.
             among_all = _selection(group, len(self.plan.names))
             total = total + gramian_of_combinations(among_all, gramian)
-        weights, new = self.plan.weighting.update(
-            self.state.read(), values, gramian=total
-        )
+        weights, new = self.plan.method.update(self.state.read(), values, gramian=total)
         self.state.write(new)
         self.statistics.note_weights(weights)
         return [ops.take(weights, list(group.summands)) for group in groups]

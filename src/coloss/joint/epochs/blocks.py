@@ -7,24 +7,33 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from coloss.joint.base import JointBase
 from coloss.joint.epochs.callbacks import NO_STEP, BlockCallbacks
-from coloss.joint.epochs.jax import State, StepPrograms, on_device
+from coloss.joint.epochs.jax import State, Step, StepPrograms, on_device
 from coloss.joint.epochs.order import draw_order
 from coloss.joint.epochs.pace import Pace
 from coloss.joint.keras_internals import OneTurn, held_state, hold_state
 from coloss.joint.steps.non_finite import NonFiniteGuard
+from coloss.typing import Nested, Tensor
 
 TRAIN, TEST = "coloss: train", "coloss: test"
 """The words that Keras's loop is given instead of batches."""
 
-Logs = dict[str, Any]
+Logs = dict[str, Tensor]
+
+Order: TypeAlias = tuple[Tensor | None, Tensor | None]
+"""(steps, size) rows of whole batches; None: as they stand. Rows of the last one."""
+
+StepFunction: TypeAlias = Callable[[State, Iterator[Nested]], tuple[Logs, State]]
+"""What Keras's loop calls: from a state and batches to logs and the state after."""
 
 
 @dataclass(eq=False)
@@ -42,7 +51,7 @@ class Turns:
     """
 
     word: str
-    rows: Any
+    rows: Nested
     count: int
     size: int
     shuffle: bool | str
@@ -63,7 +72,7 @@ class Turns:
         """Return what Keras's loop is given in the place of the rows."""
         return OneTurn(self.word)
 
-    def draw(self) -> tuple[Any, Any]:
+    def draw(self) -> Order:
         """Draw the order of a turn.
 
         Returns:
@@ -79,6 +88,19 @@ class Turns:
         return on_device((many, last if len(last) else None))
 
 
+if TYPE_CHECKING:
+
+    class BlocksBase(JointBase):
+        """A joint model, as its epochs see it; see `EpochsMixin`."""
+
+        takes_blocks: bool
+        turns: Mapping[str, Turns]
+        told_reasons: frozenset[str]
+
+else:
+    BlocksBase = JointBase
+
+
 class InBlocks:
     """Keras's train or test function, which takes turns of `Turns` in blocks.
 
@@ -88,15 +110,13 @@ class InBlocks:
         step: the model's `train_step` or `test_step`.
     """
 
-    def __init__(
-        self, model: Any, plain: Callable[..., Any], step: Callable[..., Any]
-    ) -> None:
+    def __init__(self, model: BlocksBase, plain: StepFunction, step: Step) -> None:
         """Compile nothing yet."""
         self._model, self._plain = model, plain
         self._programs, self.pace = StepPrograms(model, step), Pace()
         self._last_known = False
 
-    def __call__(self, state: State, iterator: Iterator[Any]) -> tuple[Logs, State]:
+    def __call__(self, state: State, iterator: Iterator[Nested]) -> tuple[Logs, State]:
         """Take one step, or where the batch is a word the steps of a whole turn.
 
         Args:
@@ -109,7 +129,7 @@ class InBlocks:
         if not self._model.turns:
             return self._plain(state, iterator)
         batch = next(iterator)
-        word = next(iter(batch)) if isinstance(batch, dict) else None
+        word = next(iter(batch)) if isinstance(batch, dict) else ""
         turns = self._model.turns.get(word)
         if turns is None:
             return self._plain(state, itertools.chain([batch], iterator))
@@ -133,7 +153,7 @@ class InBlocks:
             start = stop
 
     def _block(
-        self, turns: Turns, state: State, order: tuple[Any, Any], start: int
+        self, turns: Turns, state: State, order: Order, start: int
     ) -> tuple[Logs, State, int]:
         """Take the steps of one block.
 
@@ -180,7 +200,7 @@ def interrupts_wait() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[tuple[int, Any]] = []
+    came: list[tuple[int, FrameType | None]] = []
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
     try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 import keras
 
 from coloss.joint.keras_internals import profiles_batches
 
-Logs = dict[str, Any] | None
+Logs: TypeAlias = dict[str, float] | None
 
 NO_STEP = -1
 """The last step of a turn that was ended before its end: callbacks know of it."""
@@ -32,7 +32,7 @@ _WATCHERS = (
 """Keras's own that are called at batches, and look or count only."""
 
 
-def needs_every_step(callback: Any) -> bool:
+def needs_every_step(callback: keras.callbacks.Callback) -> bool:
     """Return whether a callback has to be called between any two steps.
 
     One that is called at batches may change what the next step does, as a
@@ -55,7 +55,7 @@ def needs_every_step(callback: Any) -> bool:
     return profiles_batches(callback) or any(each != "epoch" for each in epochs)
 
 
-def _overrides(callback: Any, hook: str) -> bool:
+def _overrides(callback: keras.callbacks.Callback, hook: str) -> bool:
     # `LambdaCallback` sets them on the instance.
     plain = getattr(keras.callbacks.Callback, hook)
     return hook in vars(callback) or getattr(type(callback), hook, plain) is not plain

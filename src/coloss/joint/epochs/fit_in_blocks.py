@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
 import keras
 
-from coloss.joint.epochs.blocks import TEST, TRAIN, InBlocks, Turns
+from coloss.joint.epochs.blocks import (
+    TEST,
+    TRAIN,
+    BlocksBase,
+    InBlocks,
+    StepFunction,
+    Turns,
+)
 from coloss.joint.epochs.callbacks import BlockCallbacks, needs_every_step
 from coloss.joint.epochs.jax import free_memory, on_device
 from coloss.joint.inputs.arrays import is_array_data
 from coloss.joint.keras_internals import split_rows, traces_with_flax, whole_batch
 from coloss.joint.steps.non_finite import NonFiniteGuard
+from coloss.typing import Callbacks, Nested
 
 LOG = logging.getLogger("coloss")
 SHARE = 0.5
@@ -27,18 +35,18 @@ DEFAULT_BATCH = 32
 Arguments = dict[str, Any]
 
 
-def train_function(model: Any, plain: Callable[..., Any]) -> InBlocks:
+def train_function(model: BlocksBase, plain: StepFunction) -> InBlocks:
     """Return a train function that takes blocks of steps where it is given a word."""
     return InBlocks(model, plain, model.train_step)
 
 
-def test_function(model: Any, plain: Callable[..., Any]) -> InBlocks:
+def test_function(model: BlocksBase, plain: StepFunction) -> InBlocks:
     """Return a test function that takes blocks of steps where it is given a word."""
     return InBlocks(model, plain, model.test_step)
 
 
 @contextmanager
-def in_blocks(model: Any, arguments: Arguments) -> Iterator[Arguments]:
+def in_blocks(model: BlocksBase, arguments: Arguments) -> Iterator[Arguments]:
     """Let a `fit` take its steps in blocks, where it may.
 
     Args:
@@ -65,7 +73,7 @@ def in_blocks(model: Any, arguments: Arguments) -> Iterator[Arguments]:
         model.turns = MappingProxyType({})
 
 
-def _tell(model: Any, reason: str) -> None:
+def _tell(model: BlocksBase, reason: str) -> None:
     """Say once for a `compile` why steps are taken one by one."""
     if reason not in model.told_reasons:
         model.told_reasons |= {reason}
@@ -77,7 +85,7 @@ def _tell(model: Any, reason: str) -> None:
         )
 
 
-def _reason(model: Any, arguments: Arguments) -> str | None:
+def _reason(model: BlocksBase, arguments: Arguments) -> str | None:
     """Return why steps must be taken one by one; None: they need not."""
     if model.run_eagerly or not model.jit_compile:
         return "the step is not compiled (run_eagerly, jit_compile)"
@@ -123,11 +131,11 @@ def _reason_of_rows(arguments: Arguments) -> str | None:
     return None
 
 
-def _listed(callbacks: Any) -> list[Any]:
+def _listed(callbacks: Callbacks) -> list[keras.callbacks.Callback]:
     return callbacks if isinstance(callbacks, list) else [callbacks]
 
 
-def _turns(model: Any, arguments: Arguments) -> tuple[list[Turns], Arguments]:
+def _turns(model: BlocksBase, arguments: Arguments) -> tuple[list[Turns], Arguments]:
     """Return the turns of a `fit`, and Keras's arguments for them."""
     given = dict(arguments)
     rows = tuple(given.pop(name) for name in ("x", "y", "sample_weight"))
@@ -160,7 +168,7 @@ def _turns(model: Any, arguments: Arguments) -> tuple[list[Turns], Arguments]:
 
 def _turn(
     word: str,
-    rows: tuple[Any, Any, Any],
+    rows: tuple[Nested, Nested, Nested],
     size: int,
     shuffle: bool | str,
     callbacks: BlockCallbacks,
@@ -177,5 +185,5 @@ def _turn(
     )
 
 
-def _count(rows: Any) -> int:
+def _count(rows: Nested) -> int:
     return next(len(leaf) for leaf in keras.tree.flatten(rows) if leaf is not None)

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import keras
 import numpy as np
 from jax import numpy as jnp
 
-Tensor = Any
-State = tuple[Any, ...]
+from coloss.joint.base import JointBase
+from coloss.typing import Nested, Tensor
+
+State: TypeAlias = tuple[list[Tensor], ...]
 """Lists of arrays: trainable, other, (optimizer,) and metrics variables."""
 
-Step = Callable[[State, Any], tuple[dict[str, Any], State]]
+Step: TypeAlias = Callable[[State, Nested], tuple[dict[str, Tensor], State]]
+"""A train or test step without side effects."""
+
+
+Found: TypeAlias = tuple[Tensor, dict[str, Tensor]]
+"""All numbers of the logs in one vector, and what is no number."""
 
 
 def run_steps(
-    step: Step, state: State, batch_at: Callable[[Any], Any], start: Any, stop: Any
+    step: Step,
+    state: State,
+    batch_at: Callable[[Tensor], Nested],
+    start: Tensor | int,
+    stop: Tensor | int,
 ) -> tuple[State, Tensor]:
     """Take the steps from `start` to `stop` in one loop on the device.
 
@@ -38,7 +49,7 @@ def run_steps(
         The state after the last step, and how many steps had a finite loss.
     """
 
-    def body(number: Any, carry: tuple[State, Tensor]) -> tuple[State, Tensor]:
+    def body(number: Tensor, carry: tuple[State, Tensor]) -> tuple[State, Tensor]:
         before, good = carry
         logs, after = step(before, batch_at(number))
         # Keras's own step returns lists or tuples, as it happens.
@@ -48,11 +59,11 @@ def run_steps(
     return jax.lax.fori_loop(start, stop, body, carry)
 
 
-def _is_finite(logs: Mapping[str, Any]) -> Tensor:
+def _is_finite(logs: Mapping[str, Tensor]) -> Tensor:
     return jnp.isfinite(jnp.asarray(logs.get("loss", 0.0))).astype("int32")
 
 
-def rows_at(rows: Any, chosen: Any) -> Any:
+def rows_at(rows: Nested, chosen: Tensor) -> Nested:
     """Return the chosen rows of every array.
 
     Args:
@@ -64,7 +75,7 @@ def rows_at(rows: Any, chosen: Any) -> Any:
     )
 
 
-def rows_from(rows: Any, start: Any, size: int) -> Any:
+def rows_from(rows: Nested, start: Tensor, size: int) -> Nested:
     """Return `size` rows of every array, from `start` on."""
     return jax.tree.map(
         lambda array: jax.lax.dynamic_slice_in_dim(array, start, size), rows
@@ -79,7 +90,7 @@ class StepPrograms:
         step: its `train_step` or `test_step`.
     """
 
-    def __init__(self, model: Any, step: Step) -> None:
+    def __init__(self, model: JointBase, step: Step) -> None:
         """Compile nothing yet."""
         self._model, self._step = model, step
         self._names: list[str] = []
@@ -87,8 +98,13 @@ class StepPrograms:
         self._last = jax.jit(self._one_step, donate_argnums=0)
 
     def many(
-        self, state: State, rows: Any, order: Any, span: tuple[int, int], size: int
-    ) -> tuple[Any, State]:
+        self,
+        state: State,
+        rows: Nested,
+        order: Tensor | None,
+        span: tuple[int, int],
+        size: int,
+    ) -> tuple[Found, State]:
         """Take the steps of a block; see `read` for what comes first.
 
         Args:
@@ -101,7 +117,7 @@ class StepPrograms:
         first, after = (np.int32(bound) for bound in span)
         return self._many(state, rows, order, first, after, size=size)
 
-    def last(self, state: State, rows: Any, chosen: Any) -> tuple[Any, State]:
+    def last(self, state: State, rows: Nested, chosen: Tensor) -> tuple[Found, State]:
         """Take the step on the batch that is left.
 
         Args:
@@ -111,18 +127,27 @@ class StepPrograms:
         """
         return self._last(state, rows, chosen)
 
-    def read(self, found: Any) -> tuple[dict[str, Any], int]:
+    def read(self, found: Found) -> tuple[dict[str, Tensor], int]:
         """Wait for a block, and return its logs and how many steps were finite."""
         vector, others = found
         numbers = np.asarray(vector)
-        logs = dict(zip(self._names, map(float, numbers), strict=False))
+        logs: dict[str, Tensor] = dict(
+            zip(self._names, map(float, numbers), strict=False)
+        )
         logs |= {name: np.asarray(value) for name, value in others.items()}
         return logs, round(float(numbers[-1]))
 
     def _steps(
-        self, state: State, rows: Any, order: Any, first: Any, after: Any, *, size: int
-    ) -> tuple[Any, State]:
-        def batch_at(number: Any) -> Any:
+        self,
+        state: State,
+        rows: Nested,
+        order: Tensor | None,
+        first: Tensor,
+        after: Tensor,
+        *,
+        size: int,
+    ) -> tuple[Found, State]:
+        def batch_at(number: Tensor) -> Nested:
             if order is None:
                 return rows_from(rows, number * size, size)
             return rows_at(rows, order[number])
@@ -130,12 +155,14 @@ class StepPrograms:
         state, good = run_steps(self._step, state, batch_at, first, after)
         return self._logs(state, good), state
 
-    def _one_step(self, state: State, rows: Any, chosen: Any) -> tuple[Any, State]:
+    def _one_step(
+        self, state: State, rows: Nested, chosen: Tensor
+    ) -> tuple[Found, State]:
         logs, state = self._step(state, rows_at(rows, chosen))
         state = tuple(map(list, state))
         return self._logs(state, _is_finite(logs)), state
 
-    def _logs(self, state: State, good: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _logs(self, state: State, good: Tensor) -> Found:
         """Return all numbers of the logs in one vector, and what is no number."""
         pairs = zip(self._model.metrics_variables, state[-1], strict=True)
         with keras.StatelessScope(state_mapping=list(pairs)):
@@ -148,7 +175,7 @@ class StepPrograms:
         return jnp.stack([value.astype("float32") for value in vector]), others
 
 
-def on_device(tree: Any) -> Any:
+def on_device(tree: Nested) -> Tensor:
     """Put arrays where steps run."""
     return jax.tree.map(jax.device_put, tree)
 

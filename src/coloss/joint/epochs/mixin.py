@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from coloss.joint.base import JointBase
 from coloss.joint.epochs import test_function, train_function
 
+if TYPE_CHECKING:
+    # At run time it imports JAX, which may not be there.
+    from coloss.joint.epochs.blocks import BlocksBase, Turns
+else:
+    BlocksBase = JointBase
 
-class EpochsMixin(JointBase):
+
+class EpochsMixin(BlocksBase):
     """A joint model whose train and test functions can take many steps at once."""
 
     takes_blocks = False
     """Whether `steps_per_execution` is "auto"."""
 
-    turns: Mapping[str, Any] = MappingProxyType({})
+    turns: Mapping[str, Turns] = MappingProxyType({})
     """Rows on the device, by the word that stands for them within the present `fit`."""
 
     told_reasons: frozenset[str] = frozenset()

@@ -24,14 +24,18 @@ from coloss.joint.protocols import ExplainableModel
 from coloss.joint.supervision.member_loss import CLASSES, MARGIN, REGRESSION
 from coloss.objective import Objective, ObjectiveError, ObjectiveWarning
 from coloss.objective.explanation import Explanation
+from coloss.typing import ByMember, Nested
 
 # Keras clips probabilities at 1e-7; a cross-entropy on them ends at -log(1e-7).
 CLIPPED = 16.118
 
 
 def explain_model(
-    model: ExplainableModel, x: Any = None, y: Any = None, sample_weight: Any = None
-) -> Any:
+    model: ExplainableModel,
+    x: Mapping[str, object] | None = None,
+    y: ByMember = None,
+    sample_weight: ByMember = None,
+) -> Explanation:
     """Return the objective's explanation, with gradient flow where data is given.
 
     Args:
@@ -61,7 +65,9 @@ def _noted(explanation: Explanation, notes: list[str]) -> Explanation:
     return dataclasses.replace(explanation, warnings=notes)
 
 
-def _row_counts(model: ExplainableModel, x: Any, y: Any) -> dict[str, dict[str, int]]:
+def _row_counts(
+    model: ExplainableModel, x: Mapping[str, Nested], y: ByMember
+) -> dict[str, dict[str, int]]:
     """Return how many rows and labels of one batch count, by member with a loss."""
     tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
     forward = run_members(model.members, tensors, False, {})
@@ -107,7 +113,7 @@ def explain_form(
     return _noted(explanation, disagreements(members, losses))
 
 
-def report_ascent(found: Any, objective: Objective, on_ascent: str) -> None:
+def report_ascent(found: Explanation, objective: Objective, on_ascent: str) -> None:
     """Warn, raise or stay silent when the objective trains a member to fail.
 
     Args:
@@ -146,7 +152,10 @@ def _listed(names: list[str]) -> str:
 
 
 def gradient_flow(
-    model: ExplainableModel, x: Any, y: Any, sample_weight: Any = None
+    model: ExplainableModel,
+    x: Mapping[str, Nested],
+    y: ByMember,
+    sample_weight: ByMember = None,
 ) -> tuple[dict[str, dict[str, float]], list[tuple[str, str, str, float]]]:
     """Measure how strongly each summand pulls at each member, and where they disagree.
 
@@ -165,7 +174,7 @@ def gradient_flow(
     """
     y, sample_weight = spell_out(tuple(model.members), y, sample_weight)
     variables = list(model.trainable_variables)
-    tensors = [
+    tensors: list[Any] = [
         None
         if part is None
         else keras.tree.map_structure(keras.ops.convert_to_tensor, part)

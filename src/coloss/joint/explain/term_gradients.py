@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -13,6 +12,7 @@ from coloss.joint.outputs.forward import run_members
 from coloss.joint.protocols import ExplainableModel
 from coloss.objective.expression import Expression
 from coloss.objective.rows import evaluate
+from coloss.typing import ByMember, Nested, Tensor
 
 Gradients = list[list[np.ndarray]]
 
@@ -34,7 +34,7 @@ class Flow:
         self,
         model: ExplainableModel,
         expressions: Sequence[Expression],
-        variables: Sequence[Any],
+        variables: Sequence[keras.Variable],
         *,
         training: bool = False,
     ) -> None:
@@ -47,7 +47,7 @@ class Flow:
         self._measure = ValuesAndGradients(self._values, self._variables, others)
 
     def __call__(
-        self, x: Any, y: Any, sample_weight: Any = None
+        self, x: Mapping[str, Nested], y: ByMember, sample_weight: ByMember = None
     ) -> tuple[list[float], Gradients]:
         """Measure one batch.
 
@@ -67,7 +67,9 @@ class Flow:
         ]
         return self._measure(batch)
 
-    def _values(self, x: Any, y: Any, sample_weight: Any) -> list[Any]:
+    def _values(
+        self, x: Mapping[str, Nested], y: ByMember, sample_weight: ByMember
+    ) -> list[Tensor]:
         model, tapped = self._model, self._model.compiled_settings.tapped
         forward = run_members(model.members, x, self._training, tapped)
         # As a training step reads it: within a `fit` with its weights of classes.
@@ -76,7 +78,11 @@ class Flow:
 
 
 def summand_gradients(
-    model: ExplainableModel, variables: list[Any], x: Any, y: Any, sample_weight: Any
+    model: ExplainableModel,
+    variables: list[keras.Variable],
+    x: Mapping[str, Nested],
+    y: ByMember,
+    sample_weight: ByMember,
 ) -> Gradients:
     """Return the gradient of each summand at each variable; see `Flow`."""
     summands = [summand for summand, _ in model.compiled_settings.summands]

@@ -9,15 +9,17 @@ from typing import Any
 import keras
 
 from coloss import writing
+from coloss.joint.base import JointBase
 from coloss.joint.export.formats import ROUTES, choose, format_of, installed
 from coloss.joint.export.other_backend import write_elsewhere
 from coloss.joint.export.verify import largest_difference
-from coloss.joint.export.write import signature_of, write
+from coloss.joint.export.write import Structure, signature_of, write
+from coloss.typing import FilePath
 
 
 def export(
-    joint: Any,
-    filepath: Any,
+    joint: JointBase,
+    filepath: FilePath,
     member: str | None,
     format: str | None,
     backend: str | None,
@@ -46,7 +48,7 @@ def export(
 
 
 def _export(
-    model: Any,
+    model: keras.Model | JointBase,
     what: str,
     path: Path,
     format: str,
@@ -77,7 +79,11 @@ def _export(
 
 
 def _verified(
-    model: Any, what: str, target: Path, signature: list[Any], writer: str
+    model: keras.Model | JointBase,
+    what: str,
+    target: Path,
+    signature: list[Structure],
+    writer: str,
 ) -> str:
     if not installed("onnxruntime"):
         return "; its outputs were not compared: onnxruntime is not installed"

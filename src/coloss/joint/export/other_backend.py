@@ -8,10 +8,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
+
+from coloss.joint.export.write import Structure
 
 PROCESS = "coloss.joint.export.worker"
 
@@ -21,8 +24,8 @@ def write_elsewhere(
     name: str,
     path: Path,
     format: str,
-    signature: list[Any],
-    options: dict[str, Any],
+    signature: list[Structure],
+    options: Mapping[str, object],
     backend: str,
 ) -> None:
     """Write a model in a process that runs another backend.
@@ -105,7 +108,7 @@ def custom_objects(model: keras.Model) -> list[tuple[str, str, str]]:
     """
     found: dict[tuple[str, str, str], None] = {}
 
-    def visit(config: Any) -> None:
+    def visit(config: object) -> None:
         if isinstance(config, dict):
             module, name = config.get("module"), config.get("class_name")
             if name == "function":
@@ -147,7 +150,7 @@ def _can_be_found(module: str) -> bool:
         return False
 
 
-def encoded(structure: Any) -> Any:
+def encoded(structure: Structure) -> dict[str, object]:
     """Return a structure of `keras.InputSpec` as JSON can hold it."""
     if isinstance(structure, dict):
         return {"dict": {key: encoded(value) for key, value in structure.items()}}
@@ -158,7 +161,7 @@ def encoded(structure: Any) -> Any:
     return {"spec": [shape, str(structure.dtype), structure.name]}
 
 
-def decoded(config: dict[str, Any]) -> Any:
+def decoded(config: dict[str, Any]) -> Structure:
     """Return the structure that `encoded` wrote down."""
     [(kind, value)] = config.items()
     if kind == "dict":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
+from coloss.typing import Nested
 
-def dynamic_batch(signature: list[Any]) -> list[Any]:
+
+def dynamic_batch(signature: list[Nested]) -> list[Nested]:
     """Return `dynamic_shapes` for `torch.export`: the open first axes are one batch.
 
     Args:
@@ -17,7 +17,7 @@ def dynamic_batch(signature: list[Any]) -> list[Any]:
 
     batch = torch.export.Dim("batch", min=1)
 
-    def axes(spec: keras.InputSpec) -> dict[int, Any]:
+    def axes(spec: keras.InputSpec) -> dict[int, object]:
         return {0: batch} if spec.shape[0] is None else {}
 
     # Keras's models take `*args`, which torch sees as one argument.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
+
+from coloss.joint.export.write import Structure
 
 # Where an axis other than the batch is open.
 OPEN_SIZE = 8
@@ -14,7 +15,7 @@ BATCHES = (1, 3)
 
 
 def largest_difference(
-    model: keras.Model, path: Path, signature: list[Any]
+    model: keras.Model, path: Path, signature: list[Structure]
 ) -> tuple[float, bool]:
     """Compare a file with its model on random rows, with onnxruntime.
 
@@ -55,7 +56,9 @@ def largest_difference(
     return worst, close
 
 
-def _random(spec: keras.InputSpec, rows: int, random: np.random.Generator) -> Any:
+def _random(
+    spec: keras.InputSpec, rows: int, random: np.random.Generator
+) -> np.ndarray:
     first, *others = spec.shape
     shape = [rows if first is None else first]
     shape += [OPEN_SIZE if size is None else size for size in others]

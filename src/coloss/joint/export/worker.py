@@ -9,12 +9,12 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 
 from coloss.joint.export.other_backend import decoded
-from coloss.joint.export.write import write
+from coloss.joint.export.write import Structure, write
 
 
 def main(request_path: str) -> int:
@@ -35,7 +35,7 @@ def main(request_path: str) -> int:
             model,
             Path(request["path"]),
             request["format"],
-            decoded(request["signature"]),
+            cast("list[Structure]", decoded(request["signature"])),
             request["options"],
         )
     except Exception as reason:

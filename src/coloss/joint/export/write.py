@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import keras
 
 from coloss.joint.export.tensorflow import plain_constants
 from coloss.joint.export.torch import dynamic_batch
+from coloss.typing import Nested
 
-Structure = Any
+Structure: TypeAlias = (
+    "keras.InputSpec | dict[str, Structure] | list[Structure] | tuple[Structure, ...]"
+)
+"""Shapes and dtypes in the structure in which a network takes its inputs."""
 
 
 def signature_of(model: keras.Model, name: str) -> list[Structure]:
@@ -76,7 +81,7 @@ def _built_for(model: keras.Model) -> Structure | None:
     return _symbols(shapes, model.input_dtype)
 
 
-def _symbols(shapes: Any, dtype: str) -> Structure:
+def _symbols(shapes: Nested, dtype: str) -> Structure:
     if isinstance(shapes, dict):
         return {key: _symbols(value, dtype) for key, value in shapes.items()}
     if all(size is None or isinstance(size, int) for size in shapes):
@@ -89,7 +94,7 @@ def write(
     path: Path,
     format: str,
     signature: list[Structure],
-    options: dict[str, Any],
+    options: Mapping[str, object],
 ) -> None:
     """Write a model with `keras.Model.export`, by the backend that runs.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import keras
 
@@ -13,7 +13,7 @@ from coloss.typing import ByMember, Nested, Tensor
 MOST = 10_000
 """Batches of a dataset that may have no end."""
 
-Batch = tuple[ByMember, ByMember, ByMember]
+Batch = tuple[Mapping[str, Nested], ByMember, ByMember]
 """x, y and sample weights."""
 
 

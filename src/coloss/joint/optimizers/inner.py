@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
+from keras.optimizers import Optimizer
+
+from coloss.typing import Store
 
 _KEPT = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
 
 
-def clone(optimizer: Any, name: str) -> Any:
+def clone(optimizer: Optimizer, name: str) -> Optimizer:
     """Return a fresh optimizer of the same configuration, without its state.
 
     Args:
@@ -39,7 +41,7 @@ def clone(optimizer: Any, name: str) -> Any:
     return fresh
 
 
-def check(optimizers: Mapping[str, Any]) -> None:
+def check(optimizers: Mapping[str, Optimizer]) -> None:
     """Refuse what cannot be an inner optimizer.
 
     Args:
@@ -63,7 +65,7 @@ def check(optimizers: Mapping[str, Any]) -> None:
         seen[id(optimizer)] = member
 
 
-def _check_one(member: str, optimizer: Any) -> None:
+def _check_one(member: str, optimizer: Optimizer) -> None:
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise TypeError(
             f"the optimizer of member {member!r} must be a Keras optimizer; found "
@@ -82,7 +84,7 @@ def _check_one(member: str, optimizer: Any) -> None:
         )
 
 
-def common_scale(optimizers: Mapping[str, Any]) -> float | None:
+def common_scale(optimizers: Mapping[str, Optimizer]) -> float | None:
     """Return the loss scale factor on which the optimizers agree.
 
     Args:
@@ -103,7 +105,9 @@ def common_scale(optimizers: Mapping[str, Any]) -> float | None:
     return next(iter(factors.values()))
 
 
-def build(member: str, optimizer: Any, variables: list[Any]) -> None:
+def build(
+    member: str, optimizer: Optimizer, variables: Sequence[keras.Variable]
+) -> None:
     """Build an optimizer for its variables.
 
     Args:
@@ -124,13 +128,15 @@ def build(member: str, optimizer: Any, variables: list[Any]) -> None:
         )
 
 
-def same(optimizer: Any, variables: list[Any]) -> bool:
+def same(optimizer: Optimizer, variables: Sequence[keras.Variable]) -> bool:
     """Return whether a built optimizer was built for just these variables."""
     known = {optimizer._var_key(v) for v in optimizer._trainable_variables}
     return known == {optimizer._var_key(v) for v in variables}
 
 
-def save(store: Any, iterations: Any, groups: Mapping[str, Any]) -> None:
+def save(
+    store: Store, iterations: keras.Variable, groups: Mapping[str, Optimizer]
+) -> None:
     """Write the state of each optimizer under its member's name.
 
     Args:
@@ -144,7 +150,9 @@ def save(store: Any, iterations: Any, groups: Mapping[str, Any]) -> None:
             store[f"{name}.{index}"] = keras.ops.convert_to_numpy(variable)
 
 
-def load(store: Any, iterations: Any, groups: Mapping[str, Any]) -> None:
+def load(
+    store: Store, iterations: keras.Variable, groups: Mapping[str, Optimizer]
+) -> None:
     """Read what `save` wrote; a group that does not fit is left with a warning.
 
     Args:

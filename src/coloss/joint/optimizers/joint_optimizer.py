@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections import UserList
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
+from keras.optimizers import Optimizer
 
 from coloss.joint.optimizers import inner
 from coloss.names import nearest
+from coloss.typing import Store, Tensor
 
 ANY = "*"
 """The key of the default optimizer, and of the group that all members share."""
 
-Extra = Mapping[str, Sequence[Any]] | Callable[[], Mapping[str, Sequence[Any]]]
+ByGroup: TypeAlias = Mapping[str, Sequence[keras.Variable]]
+
+Extra: TypeAlias = ByGroup | Callable[[], ByGroup]
+"""Variables outside the members by the member whose optimizer moves them."""
+
+VariableKey: TypeAlias = str | int
+"""What Keras knows a variable by."""
 
 
 @keras.saving.register_keras_serializable(package="coloss")
@@ -45,7 +53,7 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
 
     def __init__(
         self,
-        optimizers: Mapping[str, Any],
+        optimizers: Mapping[str, Optimizer],
         loss_scale_factor: float | None = None,
         name: str | None = None,
     ) -> None:
@@ -54,11 +62,11 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         if loss_scale_factor is None:
             loss_scale_factor = inner.common_scale(optimizers)
         super().__init__(lambda variable: None, None, name)
-        self._owners: Callable[[], dict[Any, tuple[str, bool]]] | None = None
+        self._owners: Callable[[], dict[VariableKey, tuple[str, bool]]] | None = None
         self._set_groups(optimizers)
         self.loss_scale_factor = loss_scale_factor
 
-    def _set_groups(self, groups: Mapping[str, Any]) -> None:
+    def _set_groups(self, groups: Mapping[str, Optimizer]) -> None:
         # Neither a dict nor a list: Keras's saving walks through those and would
         # save the inner optimizers a second time, by position.
         self._groups = MappingProxyType(dict(groups))
@@ -66,11 +74,11 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         self._inner_optimizers = UserList(unique.values())
 
     @property
-    def groups(self) -> Mapping[str, Any]:
+    def groups(self) -> Mapping[str, Optimizer]:
         """The inner optimizers by member name (`"*"`: shared by the others)."""
         return self._groups
 
-    def __getitem__(self, member: str) -> Any:
+    def __getitem__(self, member: str) -> Optimizer:
         """Return the optimizer that moves a member.
 
         Raises:
@@ -86,11 +94,11 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
 
     def bind(
         self,
-        members: Mapping[str, Any],
+        members: Mapping[str, keras.Model],
         *,
         reached: Collection[str] | None = None,
         extra: Extra | None = None,
-        fallback: Any = None,
+        fallback: Optimizer | None = None,
     ) -> JointOptimizer:
         """Tell which variables belong to which member; `resolve` calls this.
 
@@ -115,11 +123,11 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         # Functions, not attributes: Keras's saving would walk into members.
         self._make_shared = lambda: inner.clone(template, "shared")
         self._owners = lambda: _ownership(members, reached, extra, self._var_key)
-        self._trainable_variables_indices: dict[Any, int] = {}
+        self._trainable_variables_indices: dict[VariableKey, int] = {}
         self.built = False
         return self
 
-    def build(self, var_list: Sequence[Any]) -> None:
+    def build(self, var_list: Sequence[keras.Variable]) -> None:
         """Assign each variable to its member's optimizer and make the slots.
 
         Args:
@@ -132,8 +140,8 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         if self.built:
             return
         owners = {} if self._owners is None else self._owners()
-        assigned: dict[Any, str | None] = {}
-        lists: dict[str, list[Any]] = {}
+        assigned: dict[VariableKey, str | None] = {}
+        lists: dict[str, list[keras.Variable]] = {}
         for variable in var_list:
             group, active = self._group_of(variable, owners)
             assigned[self._var_key(variable)] = group if active else None
@@ -145,7 +153,7 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         keras.optimizers.Optimizer.build(self, list(var_list))
 
     def _group_of(
-        self, variable: Any, owners: Mapping[Any, tuple[str, bool]]
+        self, variable: keras.Variable, owners: Mapping[VariableKey, tuple[str, bool]]
     ) -> tuple[str, bool]:
         if self._owners is None and ANY in self._groups:
             return ANY, True
@@ -170,17 +178,21 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         return ANY, active
 
     @property
-    def learning_rate(self) -> Any:
+    def learning_rate(self) -> keras.Variable:
         """The learning rate of the first group; setting it sets all groups."""
         return self._inner_optimizers[0].learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(
+        self, value: float | keras.optimizers.schedules.LearningRateSchedule
+    ) -> None:
         for optimizer in self._inner_optimizers:
             optimizer.learning_rate = value
 
     def apply(
-        self, grads: Iterable[Any], trainable_variables: Iterable[Any] | None = None
+        self,
+        grads: Iterable[Tensor],
+        trainable_variables: Iterable[keras.Variable] | None = None,
     ) -> None:
         """Let each inner optimizer update its variables.
 
@@ -207,8 +219,10 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         self._apply_groups(grads, variables)
         self._iterations.assign_add(1)
 
-    def _apply_groups(self, grads: list[Any], variables: list[Any]) -> None:
-        batches: dict[str, list[tuple[Any, Any]]] = {}
+    def _apply_groups(
+        self, grads: list[Tensor], variables: list[keras.Variable]
+    ) -> None:
+        batches: dict[str, list[tuple[Tensor, keras.Variable]]] = {}
         without = False
         for grad, variable in zip(grads, variables, strict=True):
             key = self._var_key(variable)
@@ -232,10 +246,10 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
 
     def stateless_apply(
         self,
-        optimizer_variables: Sequence[Any],
-        grads: Sequence[Any],
-        trainable_variables: Sequence[Any],
-    ) -> Any:
+        optimizer_variables: Sequence[Tensor],
+        grads: Sequence[Tensor],
+        trainable_variables: Sequence[Tensor],
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Return the updated variables (see `keras.optimizers.Optimizer`).
 
         Raises:
@@ -247,11 +261,11 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
             )
         return super().stateless_apply(optimizer_variables, grads, trainable_variables)
 
-    def finalize_variable_values(self, var_list: Iterable[Any]) -> None:
+    def finalize_variable_values(self, var_list: Iterable[keras.Variable]) -> None:
         """Let each inner optimizer finish, for instance put averages in place."""
         if not self.built:
             return
-        lists: dict[str, list[Any]] = {}
+        lists: dict[str, list[keras.Variable]] = {}
         for variable in var_list:
             group = self._assigned.get(self._var_key(variable))
             if group is not None:
@@ -259,16 +273,16 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
         for group, variables in lists.items():
             self._groups[group].finalize_variable_values(variables)
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[Tensor]) -> None:
         """Set the variables, in the order of `variables`."""
         for variable, weight in zip(self.variables, weights, strict=True):
             variable.assign(weight)
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: Store) -> None:
         """Save the state of each inner optimizer under its member's name."""
         inner.save(store, self._iterations, self._groups)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Load by member name; what does not fit is left out with a warning."""
         inner.load(store, self._iterations, self._groups)
 
@@ -296,8 +310,8 @@ class JointOptimizer(keras.optimizers.MultiOptimizer):
 
 
 def check_names(
-    given: Mapping[str, Any],
-    members: Mapping[str, Any],
+    given: Mapping[str, object],
+    members: Mapping[str, keras.Model],
     reached: Collection[str] | None = None,
 ) -> None:
     """Refuse optimizers and reached names that do not fit the members.
@@ -323,7 +337,7 @@ def check_names(
         )
 
 
-def _unknown(what: str, name: str, members: Mapping[str, Any]) -> str:
+def _unknown(what: str, name: str, members: Mapping[str, keras.Model]) -> str:
     return (
         f"`{what}` names {name!r}, which is no member{nearest(name, members) or '.'} "
         f"The members are {', '.join(map(repr, members))}."
@@ -331,13 +345,13 @@ def _unknown(what: str, name: str, members: Mapping[str, Any]) -> str:
 
 
 def _ownership(
-    members: Mapping[str, Any],
+    members: Mapping[str, keras.Model],
     reached: Collection[str] | None,
     extra: Extra | None,
-    key: Callable[[Any], Any],
-) -> dict[Any, tuple[str, bool]]:
+    key: Callable[[keras.Variable], VariableKey],
+) -> dict[VariableKey, tuple[str, bool]]:
     """Return by variable: its first owner, and whether the objective reaches it."""
-    found: dict[Any, tuple[str, bool]] = {}
+    found: dict[VariableKey, tuple[str, bool]] = {}
     extras = extra() if callable(extra) else extra or {}
     for name in extras:
         if name not in members and name != ANY:
@@ -351,7 +365,7 @@ def _ownership(
     return found
 
 
-def _path(variable: Any) -> str:
+def _path(variable: keras.Variable) -> str:
     return str(getattr(variable, "path", getattr(variable, "name", variable)))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 from keras import optimizers
@@ -12,7 +11,7 @@ from keras import optimizers
 from coloss.doubts import rate_doubt
 
 
-def check_learning_rates(optimizer: Any) -> None:
+def check_learning_rates(optimizer: optimizers.Optimizer | None) -> None:
     """Refuse rates that are no rates.
 
     Args:
@@ -30,7 +29,7 @@ def check_learning_rates(optimizer: Any) -> None:
             )
 
 
-def warn_of_learning_rates(optimizer: Any) -> list[str]:
+def warn_of_learning_rates(optimizer: optimizers.Optimizer | None) -> list[str]:
     """Return a sentence for each learning rate out of all proportion.
 
     Args:
@@ -43,12 +42,12 @@ def warn_of_learning_rates(optimizer: Any) -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
-def _kinds(optimizer: Any) -> list[str]:
+def _kinds(optimizer: optimizers.Optimizer) -> list[str]:
     """Return the names of the classes of an optimizer, in small letters."""
     return [kind.__name__.lower() for kind in type(optimizer).__mro__]
 
 
-def _inner(optimizer: Any) -> dict[str, Any]:
+def _inner(optimizer: optimizers.Optimizer | None) -> dict[str, optimizers.Optimizer]:
     """Return the optimizers by whose they are, for messages."""
     if isinstance(optimizer, optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer
@@ -63,7 +62,7 @@ def _inner(optimizer: Any) -> dict[str, Any]:
     return {"all members": optimizer}
 
 
-def _rate(optimizer: Any) -> float:
+def _rate(optimizer: optimizers.Optimizer) -> float:
     """Return the rate of the next step; of a warm-up the rate that it ends at."""
     schedule = getattr(optimizer, "_learning_rate", None)
     target = getattr(schedule, "warmup_target", None)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import optimizers
 
 from coloss.joint.optimizers.joint_optimizer import JointOptimizer
 
 
-def keeps_moving(optimizer: Any, member: str) -> str | None:
+def keeps_moving(optimizer: optimizers.Optimizer | None, member: str) -> str | None:
     """Say how a member moves without a gradient; None where it stays as it is.
 
     Adam and its kin step along a running mean of gradients, and weight decay reads the

@@ -8,7 +8,6 @@ Functional models. Of subclassed models and user's own layers nothing is visible
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 from keras import activations, layers
@@ -109,7 +108,7 @@ def find_head(network: keras.Model) -> Head:
     return _of_model(network) or _UNKNOWN
 
 
-def _of_model(network: Any) -> Head | None:
+def _of_model(network: keras.Model) -> Head | None:
     """Return the head of a model; None where it passes its input on."""
     if isinstance(network, keras.Sequential):
         for layer in reversed(network.layers):
@@ -123,7 +122,7 @@ def _of_model(network: Any) -> Head | None:
     return _of_tensor(outputs[0])
 
 
-def _of_tensor(tensor: Any) -> Head | None:
+def _of_tensor(tensor: keras.KerasTensor) -> Head | None:
     operation, sources = producer_of(tensor)
     if isinstance(operation, layers.InputLayer):
         return None
@@ -135,7 +134,7 @@ def _of_tensor(tensor: Any) -> Head | None:
     return heads[0] if same else _UNKNOWN
 
 
-def _of_operation(operation: Any) -> Head | None:
+def _of_operation(operation: keras.Operation) -> Head | None:
     """Return what a layer or operation makes; None where it keeps its input's values.
 
     Layers of other libraries may do anything; their values are unknown.

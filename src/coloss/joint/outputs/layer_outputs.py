@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import keras
 
 from coloss.joint.keras_internals import output_structure
 from coloss.names import nearest
 from coloss.objective.expression import Port
+from coloss.typing import Nested, Tensor
 
 Path = tuple[str, ...]
 
@@ -64,7 +64,7 @@ def find_place(
     return layer, keys
 
 
-def pick(name: str, path: Path, value: Any, keys: Path) -> Any:
+def pick(name: str, path: Path, value: Nested, keys: Path) -> Tensor:
     """Return one tensor of what a layer returns.
 
     Args:
@@ -94,7 +94,7 @@ def pick(name: str, path: Path, value: Any, keys: Path) -> Any:
     return value
 
 
-def _entries(value: Any) -> dict[str, Any]:
+def _entries(value: Nested) -> dict[str, Nested]:
     """Return the parts of a dict or list by name; none of a tensor."""
     if isinstance(value, Mapping):
         return {str(key): part for key, part in value.items()}
@@ -107,7 +107,7 @@ def _spelled(name: str, path: Path) -> str:
     return str(Port(name, path)) if path else name
 
 
-def _public_output(layer: keras.layers.Layer) -> Any:
+def _public_output(layer: keras.layers.Layer) -> Nested:
     """Return what a whole nested network returns; None where it is not known."""
     if not isinstance(layer, keras.Model):
         return None
@@ -119,7 +119,7 @@ def _public_output(layer: keras.layers.Layer) -> Any:
 
 def _walk(member: keras.Model, path: Path) -> tuple[keras.layers.Layer, Path]:
     """Return the last layer on a path, and the parts that are no layers."""
-    layer: Any = member
+    layer: keras.layers.Layer = member
     for depth, part in enumerate(path):
         child = _child(layer, part)
         if child is None:
@@ -149,11 +149,11 @@ def _no_layer(
     )
 
 
-def _children(layer: Any) -> list[keras.layers.Layer]:
+def _children(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     return layer._flatten_layers(include_self=False, recursive=False)
 
 
-def _child(layer: Any, name: str) -> keras.layers.Layer | None:
+def _child(layer: keras.layers.Layer, name: str) -> keras.layers.Layer | None:
     for child in _children(layer):
         if child.name == name:
             return child
@@ -164,7 +164,7 @@ def _child(layer: Any, name: str) -> keras.layers.Layer | None:
 @contextlib.contextmanager
 def recording(
     name: str, member: keras.Model, paths: Iterable[Path]
-) -> Iterator[dict[Path, Any]]:
+) -> Iterator[dict[Path, Tensor]]:
     """Record the outputs of a member's layers while it is called.
 
     Args:
@@ -180,7 +180,7 @@ def recording(
         ValueError: after the call, if a layer was called never or more than once, or
             does not return one tensor under its keys.
     """
-    outputs: dict[Path, Any] = {}
+    outputs: dict[Path, Tensor] = {}
     calls: dict[Path, int] = {path: 0 for path in paths}
     wrapped: dict[int, keras.layers.Layer] = {}
     by_layer: dict[int, list[Path]] = {}
@@ -210,12 +210,12 @@ def recording(
 def _wrap(
     layer: keras.layers.Layer,
     paths: list[Path],
-    outputs: dict[Path, Any],
+    outputs: dict[Path, Tensor],
     calls: dict[Path, int],
 ) -> None:
     original = layer.call
 
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Nested, **kwargs: object) -> Nested:
         output = original(*args, **kwargs)
         for path in paths:
             calls[path] += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 from keras import ops
@@ -16,8 +15,7 @@ from coloss.joint.supervision.member_loss import (
     MemberLoss,
 )
 from coloss.objective.expression import Call
-
-Tensor = Any
+from coloss.typing import Tensor
 
 # The smallest normal float32: an underflowed probability has no gradient.
 _TINY = 1.1754944e-38

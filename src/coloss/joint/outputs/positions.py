@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from keras import ops
 
 from coloss.transfer.masks import both, keep, rows_of, spread_over
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 
 from coloss import aggregation
+from coloss.joint.base import JointBase
 from coloss.joint.saving import shared_layers
+from coloss.joint.values.coefficients import Coefficient
 from coloss.objective import ObjectiveWarning
+from coloss.typing import Shape, Store
 from coloss.weighting import METHODS, Trainable, schedules
+
+Joint = TypeVar("Joint")
 
 _serialize = keras.saving.serialize_keras_object
 _deserialize = keras.saving.deserialize_keras_object
 
 
-def model_config(model: Any) -> dict[str, Any]:
+def model_config(model: JointBase) -> dict[str, Any]:
     """Return the members, in order, and how they are fused."""
     shared = shared_layers.places(model.members)
     return {
@@ -33,10 +38,10 @@ def model_config(model: Any) -> dict[str, Any]:
 
 
 def model_from_config(
-    cls: Any,
+    cls: Callable[..., Joint],
     config: dict[str, Any],
     custom_objects: dict[str, Any] | None = None,
-) -> Any:
+) -> Joint:
     """Return the joint model that `model_config` described."""
     members = {
         name: _deserialize(
@@ -53,7 +58,7 @@ def model_from_config(
     return cls(members, fuse=fuse, name=config.get("name"))
 
 
-def compile_config(model: Any) -> dict[str, Any]:
+def compile_config(model: JointBase) -> dict[str, Any]:
     """Return the arguments of `compile`, ready for JSON.
 
     Coefficients are saved as they are now; schedules as schedules. A schedule that
@@ -93,7 +98,7 @@ def compile_config(model: Any) -> dict[str, Any]:
     return config
 
 
-def compile_from_config(model: Any, config: dict[str, Any]) -> None:
+def compile_from_config(model: JointBase, config: dict[str, Any]) -> None:
     """Compile as `compile_config` described, and create the optimizer's variables."""
     config = dict(config)
     objective, saved = config.pop("objective"), config.pop("coefficients")
@@ -121,19 +126,19 @@ def compile_from_config(model: Any, config: dict[str, Any]) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def _coefficient(name: str, value: Any) -> Any:
+def _coefficient(name: str, value: object) -> Coefficient:
     if isinstance(value, dict) and "trainable" in value:
         return Trainable(value["trainable"])
     return schedules.from_config(value, name)
 
 
-def save_names(model: Any, store: Any) -> None:
+def save_names(model: JointBase, store: Store) -> None:
     """Write the members' names beside their weights."""
     text = json.dumps(sorted(model)).encode()
     store["members"] = np.frombuffer(text, dtype="uint8")
 
 
-def check_names(model: Any, store: Any) -> None:
+def check_names(model: JointBase, store: Store) -> None:
     """Refuse a file of other members.
 
     Raises:
@@ -148,7 +153,7 @@ def check_names(model: Any, store: Any) -> None:
 
 
 def print_summary(
-    model: Any, print_fn: Callable[[str], Any], options: dict[str, Any]
+    model: JointBase, print_fn: Callable[[str], object], options: Mapping[str, object]
 ) -> None:
     """Print a table of the members, then each member's own summary."""
     rows = [("member", "model", "input", "output", "parameters", "trainable")]
@@ -176,11 +181,11 @@ def print_summary(
         member.summary(print_fn=print_fn, **options)
 
 
-def _sized(member: keras.Model) -> list[Any]:
+def _sized(member: keras.Model) -> list[keras.Variable]:
     return member.weights if member.built else []
 
 
-def shape_of(member: keras.Model, attribute: str) -> Any:
+def shape_of(member: keras.Model, attribute: str) -> Shape | Mapping[str, Shape] | None:
     """Return `input_shape` or `output_shape`; None where a network has none yet."""
     try:
         return getattr(member, attribute)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import keras
 
@@ -45,7 +44,9 @@ def places(members: Mapping[str, keras.Model]) -> list[list[Place]]:
     return shared
 
 
-def _below(layer: Any, path: list[str]) -> Iterator[tuple[int, list[str]]]:
+def _below(
+    layer: keras.layers.Layer, path: list[str]
+) -> Iterator[tuple[int, list[str]]]:
     """Yield each layer by its id; what is below a layer comes with it."""
     yield id(layer), path
     for child in getattr(layer, "layers", []):
@@ -57,7 +58,7 @@ def _has_graph(member: keras.Model) -> bool:
     return isinstance(member, keras.Sequential) or hasattr(member, "operations")
 
 
-def with_own_ids(config: Any, owner: str) -> Any:
+def with_own_ids(config: object, owner: str) -> object:
     """Return a member's configuration in which no object is another member's.
 
     Keras numbers the objects that occur more than once in a file and, reading, hands
@@ -71,7 +72,7 @@ def with_own_ids(config: Any, owner: str) -> Any:
     """
     times = Counter(_shared_ids(config))
 
-    def own(value: Any) -> Any:
+    def own(value: object) -> object:
         if isinstance(value, list | tuple):
             return type(value)(own(inner) for inner in value)
         if not isinstance(value, dict):
@@ -85,12 +86,11 @@ def with_own_ids(config: Any, owner: str) -> Any:
     return own(config)
 
 
-def _shared_ids(config: Any) -> Iterator[Any]:
-    inside = config.values() if isinstance(config, dict) else config
+def _shared_ids(config: object) -> Iterator[object]:
     if isinstance(config, dict) and _SHARED_ID in config:
         yield config[_SHARED_ID]
     if isinstance(config, dict | list | tuple):
-        for value in inside:
+        for value in config.values() if isinstance(config, dict) else config:
             yield from _shared_ids(value)
 
 
@@ -117,10 +117,12 @@ def relinked(
     return members
 
 
-def _rebuilt(member: keras.Model, replaced: dict[int, Any]) -> keras.Model:
+def _rebuilt(
+    member: keras.Model, replaced: dict[int, keras.layers.Layer]
+) -> keras.Model:
     """Return a network of the same layers, but for those that are replaced."""
 
-    def same(layer: Any) -> Any:
+    def same(layer: keras.layers.Layer) -> keras.layers.Layer:
         if id(layer) in replaced:
             return replaced[id(layer)]
         within = [key for key, _ in _below(layer, []) if key in replaced]

@@ -10,11 +10,11 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from coloss.joint.keras_internals import may_overwrite
+from coloss.typing import FilePath
 from coloss.writing import whole
 
 _FILES = (".keras", ".h5", ".hdf5")
@@ -22,10 +22,10 @@ _FILES = (".keras", ".h5", ".hdf5")
 
 def save_whole(
     save: Callable[..., None],
-    filepath: Any,
+    filepath: FilePath,
     overwrite: bool = True,
     zipped: bool | None = None,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Save a network as Keras does, beside the file that is there, and move it.
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from coloss.joint.supervision.member_loss import BINARY, SPARSE, MemberLoss
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 def within_range(

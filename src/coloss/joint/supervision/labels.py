@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 from keras import ops
@@ -22,12 +21,10 @@ from coloss.joint.supervision.member_loss import (
     SPARSE,
     MemberLoss,
 )
-
-Tensor = Any
-Shape = tuple[int | None, ...]
+from coloss.typing import ByMember, Shape, Tensor
 
 
-def route(values: Any, names: tuple[str, ...]) -> dict[str, Any]:
+def route(values: ByMember, names: tuple[str, ...]) -> dict[str, Tensor]:
     """Return what belongs to each member: a dict as it is, one array for all.
 
     Args:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 from keras import ops
 
-Tensor = Any
+from coloss.typing import Tensor
 
 
 class LossTracker(keras.metrics.Metric):

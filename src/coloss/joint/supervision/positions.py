@@ -8,13 +8,11 @@ mask of Keras hides it. Losses and metrics read this one answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from keras import ops
 
 from coloss.transfer.masks import both, keep, raised, rows_of
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 @dataclass(frozen=True, eq=False)

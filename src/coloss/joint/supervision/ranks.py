@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import keras
 from keras import ops
 
-Tensor = Any
+from coloss.typing import Tensor
 
 
 def same_rank(labels: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from coloss.joint.inputs.missing_rows import replace_rows
@@ -11,8 +9,7 @@ from coloss.joint.supervision.labels import Labels
 from coloss.joint.supervision.member_loss import CUSTOM, SPARSE, MemberLoss
 from coloss.joint.supervision.positions import Positions
 from coloss.transfer.masks import raised
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 def row_losses(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Any
 
 import keras
 from keras import ops
@@ -24,8 +23,7 @@ from coloss.joint.values.transfer_terms import TransferTerms
 from coloss.objective.expression import Call
 from coloss.objective.rows import Atom, Form
 from coloss.transfer.masks import both, keep, raised
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 class BatchValues:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 
@@ -11,8 +10,8 @@ from coloss.objective import Objective, reach
 from coloss.objective.expression import Call, Port
 from coloss.transfer import TERMS
 from coloss.transfer.projector import BOTH, EMBEDDING, NONE, Projector
+from coloss.typing import Shape
 
-Tensor = Any
 Key = tuple[Call, Port, Port]
 Shapes = list[tuple[tuple[int | None, ...], tuple[int | None, ...]]]
 
@@ -33,7 +32,7 @@ class Projectors(keras.layers.Layer):
         self._keys = () if objective is None else tuple(needed(objective))
         self.built = not self._keys
 
-    def create(self, shapes_of: Callable[[Key], tuple[Any, Any]]) -> None:
+    def create(self, shapes_of: Callable[[Key], tuple[Shape, Shape]]) -> None:
         """Make every projector.
 
         Args:
@@ -54,9 +53,9 @@ class Projectors(keras.layers.Layer):
         """Return an edge's projector."""
         return getattr(self, f"_edge_{self._keys.index(key)}")
 
-    def by_learner(self) -> dict[str, list[Any]]:
+    def by_learner(self) -> dict[str, list[keras.Variable]]:
         """Return the trainable variables by the member whose optimizer moves them."""
-        found: dict[str, list[Any]] = {}
+        found: dict[str, list[keras.Variable]] = {}
         for key in self._keys if self.built else ():
             variables = self[key].trainable_variables
             found.setdefault(key[1].member, []).extend(variables)

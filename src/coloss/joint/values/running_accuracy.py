@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import keras
 from keras import ops
 
 from coloss.objective import Objective, reach
 from coloss.transfer import gate
-
-Tensor = Any
+from coloss.typing import Tensor
 
 
 class RunningAccuracy(keras.layers.Layer):
@@ -36,13 +34,13 @@ class RunningAccuracy(keras.layers.Layer):
         super().__init__(name="reliability", trainable=False)
         self._shown_open = False
         self.names = () if objective is None else compared(objective)
-        self._state: dict[str, Any] = {}
+        self._state: dict[str, keras.Variable] = {}
         if self.names:
             for name in ("accuracy", "trained", "right", "seen", "validated"):
                 setattr(self, f"_{name}", self._vector(name))
         self.built = True
 
-    def _vector(self, name: str) -> Any:
+    def _vector(self, name: str) -> keras.Variable:
         return self.add_weight(
             shape=(len(self.names),),
             initializer="zeros",

@@ -10,8 +10,8 @@ from keras import ops
 
 from coloss.objective import Objective, reach
 from coloss.objective.expression import Call
+from coloss.typing import Tensor
 
-Tensor = Any
 OPTIONS = ("start", "stop", "warmup")
 
 

@@ -27,8 +27,7 @@ from coloss.transfer.terms import (
     PRESENT,
     UNLABELED,
 )
-
-Tensor = Any
+from coloss.typing import Shape, Tensor
 
 # Options that are read here, not by the term's own function.
 _OURS = ("detach", "gate", *OPTIONS)
@@ -50,7 +49,7 @@ class TransferTerms:
     def make_projectors(self) -> None:
         """Create the projectors for the shapes of this batch."""
 
-        def shapes_of(key: Key) -> tuple[Any, Any]:
+        def shapes_of(key: Key) -> tuple[Shape, Shape]:
             term, *ports = key
             readings = [self._reading(term, port) for port in ports]
             pair = _aligned(term, *readings)
@@ -294,6 +293,6 @@ def _own_options(term: Call, entry: Term) -> dict[str, Any]:
     return {key: value for key, value in term.options if key not in ours}
 
 
-def _static(shape: Any) -> tuple[int | None, ...]:
+def _static(shape: Shape) -> Shape:
     """Return a shape as plain numbers; what is not known yet is None."""
     return tuple(size if isinstance(size, int) else None for size in shape)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -32,7 +31,7 @@ def short(text: object, longest: int = 42) -> str:
     return plain(f"{found[: longest - 1]}\u2026" if cut else found)
 
 
-def figure(x: str, y: str, **layout: Any) -> go.Figure:
+def figure(x: str, y: str, **layout: object) -> go.Figure:
     """Return an empty figure on a transparent ground, legend below.
 
     Args:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
 from coloss.report import prepare
 from coloss.report.figures.canvas import figure, plain, short
-from coloss.report.prepare.curves import Members
+from coloss.report.prepare.curves import History, Members
 from coloss.report.style import colours, marks
 
 _MANY = 60
 """Epochs from which on bars have no gaps."""
 
 
-def learning_curves(history: Any, members: Members, metric: str = "loss") -> go.Figure:
+def learning_curves(
+    history: History, members: Members, metric: str = "loss"
+) -> go.Figure:
     """Draw one metric of every network: training dotted, validation solid.
 
     Args:
@@ -45,7 +46,7 @@ def learning_curves(history: Any, members: Members, metric: str = "loss") -> go.
     return drawn
 
 
-def terms(history: Any, summands: Sequence[str]) -> go.Figure:
+def terms(history: History, summands: Sequence[str]) -> go.Figure:
     """Draw the terms of the objective on top of each other, epoch by epoch.
 
     Args:
@@ -76,7 +77,7 @@ def terms(history: Any, summands: Sequence[str]) -> go.Figure:
     return drawn.update_layout(barmode="overlay", height=300 + 20 * len(colour))
 
 
-def coefficients(history: Any, names: Iterable[str] = ()) -> go.Figure:
+def coefficients(history: History, names: Iterable[str] = ()) -> go.Figure:
     """Draw coefficients and adaptive weights over time.
 
     Args:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import ArrayLike
 
 from coloss.report import prepare
 from coloss.report.figures.canvas import figure, plain
+from coloss.report.prepare.rows import Flow
 
 _ONE_WAY = [[0.0, "#EDF3F1"], [1.0, "#0B5F58"]]
 _TWO_WAYS = [[0.0, "#A8452C"], [0.5, "#F1EEE8"], [1.0, "#0B6F67"]]
@@ -29,7 +30,7 @@ def conflicts(
     return _cosines(prepare.conflict_matrix(cosines, member), "term", "term")
 
 
-def cosines(flow: Any) -> go.Figure:
+def cosines(flow: Flow) -> go.Figure:
     """Draw each edge's cosine with its learner's own loss over time.
 
     Args:
@@ -38,7 +39,9 @@ def cosines(flow: Any) -> go.Figure:
     return _cosines(prepare.cosines_over_time(flow), "epoch", "term at its learner")
 
 
-def confusion(labels: Any, predicted: Any, classes: Sequence[str]) -> go.Figure:
+def confusion(
+    labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str]
+) -> go.Figure:
     """Draw how often each class was taken for each other.
 
     Args:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import ArrayLike
 
 from coloss.report import prepare
 from coloss.report.figures.canvas import figure, plain, short
 from coloss.report.style import NEUTRAL, SERIES, colours
 
 
-def calibration(labels: Any, probabilities: Any, bins: int = 10) -> go.Figure:
+def calibration(
+    labels: ArrayLike, probabilities: ArrayLike, bins: int = 10
+) -> go.Figure:
     """Draw a reliability diagram: how often predictions of each confidence are right.
 
     Bars on the diagonal are well calibrated; below it, the network is too sure.
@@ -55,7 +59,9 @@ def calibration(labels: Any, probabilities: Any, bins: int = 10) -> go.Figure:
     return drawn.update_yaxes(range=[0, 1.02])
 
 
-def predictions(labels: Any, predicted: Any) -> go.Figure:
+def predictions(
+    labels: Sequence[float] | np.ndarray, predicted: Sequence[float] | np.ndarray
+) -> go.Figure:
     """Draw predicted numbers against true ones, of a network without classes.
 
     Args:

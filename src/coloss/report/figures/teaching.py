@@ -6,12 +6,16 @@ import html
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coloss.report import prepare
+from coloss.report.prepare.rows import Flow
 from coloss.report.prepare.teaching import Diagram, Link, Node
 from coloss.report.style import HARM, colours
 from coloss.writing import write_text
+
+if TYPE_CHECKING:
+    from coloss.objective.explanation import Explanation
 
 _WIDTH, _HEIGHT = 420.0, 330.0
 _RADIUS_X, _RADIUS_Y = 138.0, 100.0
@@ -33,7 +37,10 @@ class Drawing(str):
 
 
 def teaching(
-    explanation: Any, main: str | None = None, flow: Any = None, label: str = ""
+    explanation: Explanation | Mapping[str, Any],
+    main: str | None = None,
+    flow: Flow | None = None,
+    label: str = "",
 ) -> Drawing:
     """Draw the networks, and who learns from whom; width is gradient flow.
 

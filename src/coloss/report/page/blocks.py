@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pandas as pd
 
@@ -205,7 +205,7 @@ class Page:
     absent: Sequence[tuple[str, str]] = field(default_factory=list)
 
 
-def number(value: Any, digits: int = 4) -> str:
+def number(value: float | str | None, digits: int = 4) -> str:
     """Return a number in few digits; nothing where there is none."""
     if value is None or isinstance(value, str):
         return value or "\u2013"

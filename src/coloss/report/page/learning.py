@@ -231,7 +231,7 @@ def to_json(drawn: go.Figure) -> str:
     return str(text)
 
 
-def finite(value: Any) -> bool:
+def finite(value: float | None) -> bool:
     """Return whether a value is a number that can be drawn."""
     return value is not None and math.isfinite(value)
 

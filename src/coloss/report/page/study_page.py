@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -24,6 +24,9 @@ from coloss.report.page.blocks import (
 )
 from coloss.report.page.learning import to_json
 
+if TYPE_CHECKING:
+    from coloss.study.result import StudyResult
+
 _MOST_RUNS = 500
 
 LEAD = (
@@ -32,7 +35,7 @@ LEAD = (
 )
 
 
-def study_page(result: Any, title: str = "Study") -> Page:
+def study_page(result: StudyResult, title: str = "Study") -> Page:
     """Return the page of a study.
 
     Args:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from coloss.report.prepare.rows import Flow
 
 
 def conflict_matrix(
@@ -38,7 +39,7 @@ def conflict_matrix(
     return matrix
 
 
-def cosines_over_time(flow: Any) -> pd.DataFrame:
+def cosines_over_time(flow: Flow) -> pd.DataFrame:
     """Return each edge's cosine with its learner's own loss, epoch by epoch.
 
     Args:

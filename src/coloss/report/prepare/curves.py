@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,20 @@ WEIGHT = "weight/"
 """How the history's entries of adaptive weights begin."""
 
 VALIDATION = "val_"
-Members = Sequence[str] | Mapping[str, Sequence[str]]
+Members: TypeAlias = Sequence[str] | Mapping[str, Sequence[str]]
 
 
-def as_history(history: Any) -> pd.DataFrame:
+class FitHistory(Protocol):
+    """What `fit` returns, as far as it is read."""
+
+    history: dict[str, list[Any]]
+
+
+History: TypeAlias = pd.DataFrame | Mapping[str, Sequence[float]] | FitHistory
+"""One row an epoch, or a list of numbers for each entry, or what `fit` returns."""
+
+
+def as_history(history: History) -> pd.DataFrame:
     """Return a history as a frame with the column `epoch`, from 0.
 
     Args:
@@ -32,7 +42,7 @@ def as_history(history: Any) -> pd.DataFrame:
         if "epoch" in history:
             return history
         return history.assign(epoch=range(len(history)))
-    entries: Mapping[str, Any] = getattr(history, "history", history)
+    entries = history if isinstance(history, Mapping) else history.history
     lengths = {name: len(values) for name, values in entries.items()}
     longest = max(lengths.values(), default=0)
     short = [name for name, length in lengths.items() if length < longest]
@@ -76,7 +86,7 @@ def metric_names(columns: Iterable[str], members: Members) -> dict[str, list[str
     return found
 
 
-def learning_curves(history: Any, members: Members, metric: str) -> pd.DataFrame:
+def learning_curves(history: History, members: Members, metric: str) -> pd.DataFrame:
     """Return one metric of every member, epoch by epoch.
 
     Args:
@@ -101,7 +111,7 @@ def learning_curves(history: Any, members: Members, metric: str) -> pd.DataFrame
     return _joined(curves, ["member", "part", "epoch", "value"])
 
 
-def stacked_terms(history: Any, terms: Sequence[str]) -> pd.DataFrame:
+def stacked_terms(history: History, terms: Sequence[str]) -> pd.DataFrame:
     """Return the objective's terms on top of each other, epoch by epoch.
 
     Terms above 0 are stacked upward and terms below 0 downward, so that what is above
@@ -131,7 +141,7 @@ def stacked_terms(history: Any, terms: Sequence[str]) -> pd.DataFrame:
     return _joined(curves, ["term", "epoch", "value", "base"])
 
 
-def coefficient_curves(history: Any, names: Iterable[str] = ()) -> pd.DataFrame:
+def coefficient_curves(history: History, names: Iterable[str] = ()) -> pd.DataFrame:
     """Return coefficients and adaptive weights, epoch by epoch.
 
     Args:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 UNKNOWN = -1
 """The index of a class that is not known: an unlabelled row, a missing input."""
 
 
-def confusion(labels: Any, predicted: Any, classes: Sequence[str]) -> pd.DataFrame:
+def confusion(
+    labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str]
+) -> pd.DataFrame:
     """Return how often each class was taken for each other.
 
     Args:
@@ -42,7 +44,9 @@ def confusion(labels: Any, predicted: Any, classes: Sequence[str]) -> pd.DataFra
     return pd.DataFrame(counts, index=names, columns=names)
 
 
-def reliability(labels: Any, probabilities: Any, bins: int = 10) -> pd.DataFrame:
+def reliability(
+    labels: ArrayLike, probabilities: ArrayLike, bins: int = 10
+) -> pd.DataFrame:
     """Return how often predictions of each confidence are right.
 
     A row's confidence is its largest probability. The bins have equal width and
@@ -119,7 +123,7 @@ def probabilities_of(evaluation: pd.DataFrame, prefix: str = "") -> np.ndarray |
     return evaluation[columns].to_numpy("float64")
 
 
-def scores(labels: Any, predicted: Any) -> dict[str, float]:
+def scores(labels: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     """Return how near predicted numbers are to true ones.
 
     Args:
@@ -143,7 +147,9 @@ def scores(labels: Any, predicted: Any) -> dict[str, float]:
     }
 
 
-def _same_rows(labels: Any, predicted: Any) -> tuple[np.ndarray, np.ndarray]:
+def _same_rows(
+    labels: ArrayLike, predicted: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     true, found = np.asarray(labels, "float64"), np.asarray(predicted, "float64")
     if true.shape != found.shape or true.ndim != 1:
         raise ValueError(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 UNLABELLED = "unlabelled"
+
+
+Flow: TypeAlias = pd.DataFrame | Iterable[Mapping[str, Any]]
+"""Measurements of `GradientFlow`: its frame, or the rows of its table."""
 
 
 def class_counts(data: Mapping[str, Any]) -> pd.DataFrame:

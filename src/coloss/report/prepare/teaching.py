@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from coloss.report.prepare.rows import Flow
+
 THINNEST, THICKEST = 1.5, 11.0
 """Widths of the links, in points."""
 
@@ -67,7 +69,7 @@ class Diagram:
 
 
 def teaching(
-    explanation: Mapping[str, Any], main: str | None = None, flow: Any = None
+    explanation: Mapping[str, Any], main: str | None = None, flow: Flow | None = None
 ) -> Diagram:
     """Return who teaches whom.
 
@@ -114,7 +116,7 @@ def teaching(
     return Diagram(_placed(members, main, states), links, bool(flows))
 
 
-def _measured(flow: Any) -> dict[tuple[str, str], tuple[float, float]]:
+def _measured(flow: Flow | None) -> dict[tuple[str, str], tuple[float, float]]:
     """Return the mean norm and cosine by summand and learner."""
     if flow is None:
         return {}

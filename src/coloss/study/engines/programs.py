@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import keras
@@ -15,14 +15,22 @@ from jax import numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
+from coloss.joint import JointModel
 from coloss.joint.epochs.jax import rows_from, run_steps
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.study.orders import order
 from coloss.study.settings import Training
 from coloss.study.trial import Trial
+from coloss.typing import Nested, Tensor
 
-State = tuple[Any, Any, Any]
+State: TypeAlias = tuple[list[Tensor], ...]
 """Trainable, other and optimizer variables; each array with an axis of runs before."""
+
+Logs: TypeAlias = dict[str, Tensor]
+"""Metrics by name, (runs,) each."""
+
+Pair: TypeAlias = tuple[Nested, Nested]
+"""Inputs and labels of every seed, with an axis of seeds before."""
 
 FORMS = ("vmap", "map")
 LARGE = 500_000
@@ -51,23 +59,25 @@ class Programs:
         if form not in (*FORMS, "auto"):
             raise ValueError(f'`form` must be "vmap", "map" or "auto"; found {form!r}.')
         self._trial, self._training = trial, training
-        self._joint: Any = trial.joint
+        self._joint: JointModel = trial.joint
         # An earlier `fit` leaves its sums in them.
         self._joint.reset_metrics()
         self._metrics = [jnp.array(v.value) for v in self._joint.metrics_variables]
         self._mesh = Mesh(np.array(jax.local_devices()), ("runs",))
         first = first_form(trial, jax.local_devices()[0].platform)
         self._choice = Choice(form, training.epochs * chunks, first)
-        self._compiled: dict[Any, Any] = {}
+        self._compiled: dict[
+            tuple[object, str, str], tuple[Callable[..., Any], float]
+        ] = {}
         self._complete = Complete()
 
     # --- where arrays lie --------------------------------------------------------
 
-    def spread(self, tree: Any) -> Any:
+    def spread(self, tree: Nested) -> Tensor:
         """Put arrays (runs, ...) on the devices, each with its share of the runs."""
         return jax.device_put(tree, NamedSharding(self._mesh, Spec("runs")))
 
-    def copied(self, tree: Any) -> Any:
+    def copied(self, tree: Nested) -> Tensor:
         """Put arrays on every device."""
         return jax.device_put(tree, NamedSharding(self._mesh, Spec()))
 
@@ -100,12 +110,14 @@ class Programs:
             other[index] = self.spread(np.array(value))
         return (state[0], other, state[2]), values
 
-    def orders(self, seeds: Sequence[int], epoch: int, rows: int) -> Any:
+    def orders(self, seeds: Sequence[int], epoch: int, rows: int) -> Tensor:
         """Return the order of rows of every run in an epoch, (runs, rows)."""
         by_seed = {seed: order(seed, epoch, rows) for seed in dict.fromkeys(seeds)}
         return self.spread(np.stack([by_seed[seed] for seed in seeds]))
 
-    def train_epoch(self, state: State, place: Any, orders: Any, rows: Any) -> Any:
+    def train_epoch(
+        self, state: State, place: Tensor, orders: Tensor, rows: Pair
+    ) -> tuple[State, Logs]:
         """Return the state after an epoch, and its logs by name, (runs,) each."""
         arguments = (state, place, orders, rows)
         form = self._choice.form
@@ -115,16 +127,18 @@ class Programs:
         self._choice.measured(form, time.perf_counter() - begun, seconds)
         return result
 
-    def validate(self, state: State, place: Any, rows: Any) -> Any:
+    def validate(self, state: State, place: Tensor, rows: Pair) -> tuple[State, Logs]:
         """Return the state after a validation, and its logs."""
         other, logs = self._evaluation(state, place, rows)
         return (state[0], other, state[2]), logs
 
-    def evaluate(self, state: State, place: Any, rows: Any) -> dict[str, Any]:
+    def evaluate(self, state: State, place: Tensor, rows: Pair) -> Logs:
         """Return the metrics on some rows, by name, (runs,) each."""
         return self._evaluation(state, place, rows)[1]
 
-    def _evaluation(self, state: State, place: Any, rows: Any) -> Any:
+    def _evaluation(
+        self, state: State, place: Tensor, rows: Pair
+    ) -> tuple[list[Tensor], Logs]:
         count = len(jax.tree.leaves(rows[1])[0][0])
         arguments = (state[:2], place, rows)
         name = ("evaluate", count)
@@ -133,10 +147,10 @@ class Programs:
 
     @staticmethod
     @jax.jit
-    def select(mask: Any, first: Any, second: Any) -> Any:
+    def select(mask: Tensor, first: Nested, second: Nested) -> Tensor:
         """Return `first` where a run's mask is set, `second` elsewhere."""
 
-        def choose(one: Any, other: Any) -> Any:
+        def choose(one: Tensor, other: Tensor) -> Tensor:
             shape = (-1,) + (1,) * (one.ndim - 1)
             return jnp.where(mask.reshape(shape), one, other)
 
@@ -144,12 +158,12 @@ class Programs:
 
     def _get(
         self,
-        name: Any,
+        name: object,
         form: str,
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         donated: tuple[int, ...],
-    ) -> tuple[Any, float]:
+    ) -> tuple[Callable[..., Any], float]:
         """Return a program for these shapes, and the seconds its compilation took."""
         shapes = str(jax.tree.map(jnp.shape, arguments))
         key = (name, form, shapes)
@@ -171,21 +185,23 @@ class Programs:
 
     # --- one run -----------------------------------------------------------------
 
-    def _one_epoch(self, state: State, place: Any, order: Any, rows: Any) -> Any:
+    def _one_epoch(
+        self, state: State, place: Tensor, order: Tensor, rows: Pair
+    ) -> tuple[State, Logs]:
         """Train one run for an epoch; `rows` are those of every seed."""
         size = self._training.batch_size
         whole = len(order) // size
 
-        def batch_of(chosen: Any) -> Any:
+        def batch_of(chosen: Tensor) -> Tensor:
             return jax.tree.map(lambda array: array[place, chosen], rows)
 
-        def step(state: Any, batch: Any) -> Any:
+        def step(state: State, batch: Nested) -> Any:
             with self._joint.expecting(self._complete):
                 return self._joint.train_step(state, batch)
 
         reliability = self._joint.auxiliary.running_accuracy
         other = self._assigned(state[1], reliability.start_epoch)
-        carry: Any = (list(state[0]), other, list(state[2]), list(self._metrics))
+        carry: State = (list(state[0]), other, list(state[2]), list(self._metrics))
         if whole:
             steps = order[: whole * size].reshape(whole, size)
             carry, _ = run_steps(step, carry, lambda i: batch_of(steps[i]), 0, whole)
@@ -193,13 +209,15 @@ class Programs:
             _, carry = step(carry, batch_of(order[whole * size :]))
         return tuple(map(list, carry[:3])), self._logs(carry[3])
 
-    def _one_evaluation(self, state: Any, place: Any, rows: Any) -> Any:
+    def _one_evaluation(
+        self, state: State, place: Tensor, rows: Pair
+    ) -> tuple[list[Tensor], Logs]:
         size = self._training.evaluation_batch
         count = len(jax.tree.leaves(rows[1])[0][0])
 
         own = jax.tree.map(lambda array: array[place], rows)
         step = self._joint.test_step
-        carry: Any = (list(state[0]), list(state[1]), list(self._metrics))
+        carry: State = (list(state[0]), list(state[1]), list(self._metrics))
         whole = count // size
         if whole:
             carry, _ = run_steps(
@@ -212,7 +230,9 @@ class Programs:
         )
         return other, self._logs(carry[2])
 
-    def _assigned(self, other: Any, action: Callable[[], None]) -> list[Any]:
+    def _assigned(
+        self, other: list[Tensor], action: Callable[[], None]
+    ) -> list[Tensor]:
         """Return the other variables after an action on the model's variables."""
         variables = self._trial.groups[1]
         with keras.StatelessScope(zip(variables, other, strict=True)) as scope:
@@ -222,18 +242,18 @@ class Programs:
             old if new is None else new for new, old in zip(values, other, strict=True)
         ]
 
-    def _logs(self, metrics: Any) -> dict[str, Any]:
+    def _logs(self, metrics: list[Tensor]) -> Logs:
         pairs = zip(self._joint.metrics_variables, metrics, strict=True)
         with keras.StatelessScope(pairs):
             return dict(self._joint.get_metrics_result())
 
 
-def _vmap(function: Callable[..., Any], *arguments: Any) -> Any:
+def _vmap(function: Callable[..., Any], *arguments: Nested) -> Nested:
     axes = (*[0] * (len(arguments) - 1), None)
     return jax.vmap(function, in_axes=axes)(*arguments)
 
 
-def _map(function: Callable[..., Any], *arguments: Any) -> Any:
+def _map(function: Callable[..., Any], *arguments: Nested) -> Nested:
     *varying, rows = arguments
     return jax.lax.map(lambda one: function(*one, rows), tuple(varying))
 

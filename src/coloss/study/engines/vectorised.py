@@ -20,11 +20,12 @@ from jax import numpy as jnp
 from coloss.joint.epochs.jax import free_memory
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.study.arms import Run
-from coloss.study.engines.programs import Programs, first_form
+from coloss.study.engines.programs import Programs, State, first_form
 from coloss.study.engines.sequential import sequential
 from coloss.study.engines.watching import Watch
 from coloss.study.settings import Record, Training
 from coloss.study.trial import Trial
+from coloss.typing import Nested
 
 LARGEST = 64
 """Runs in one program: more are no faster on any device measured."""
@@ -151,12 +152,12 @@ class _Population:
         self._place = programs.spread(
             np.array([0 if same else distinct.index(s) for s in self._seeds], "int32")
         )
-        self._kept: Any = None
+        self._kept: State | None = None
         self._history: list[list[dict[str, float]]] = [[] for _ in self._runs]
         self._stopping = Stopping(training, len(self._runs))
         self._watch = Watch(trial, self._state)
 
-    def _stacked(self, part: str) -> Any:
+    def _stacked(self, part: str) -> tuple[Nested, Nested]:
         """Return the rows of every seed, each array with an axis of seeds before."""
         seeds = list(dict.fromkeys(self._seeds))
         if self._trial.rows.same:

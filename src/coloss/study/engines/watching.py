@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from coloss.study.trial import Trial
+from coloss.typing import Tensor
 
 
 class Watch:
@@ -17,7 +18,7 @@ class Watch:
         state: variables of all runs at their start, (runs, ...) each, in groups.
     """
 
-    def __init__(self, trial: Trial, state: Any) -> None:
+    def __init__(self, trial: Trial, state: Sequence[Sequence[Tensor]]) -> None:
         """Find the variables among those that the runs carry."""
         trained, other = trial.groups[:2]
         balance, coefficients = trial.joint.auxiliary.balance, trial.joint.coefficients
@@ -34,7 +35,9 @@ class Watch:
         }
         self._before = self._read(state)
 
-    def entries(self, state: Any, runs: int) -> list[dict[str, float]]:
+    def entries(
+        self, state: Sequence[Sequence[Tensor]], runs: int
+    ) -> list[dict[str, float]]:
         """Return what happened since the last call, as entries of each run's history.
 
         Args:
@@ -54,7 +57,7 @@ class Watch:
         self._before = now
         return found
 
-    def _read(self, state: Any) -> dict[str, np.ndarray]:
+    def _read(self, state: Sequence[Sequence[Tensor]]) -> dict[str, np.ndarray]:
         # Copies: an epoch's program is given the memory of the state before it.
         return {
             key: np.array(state[group][index])
