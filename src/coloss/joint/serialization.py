@@ -12,7 +12,11 @@ from coloss.joint.balance.statistics import Conflict
 from coloss.joint.base import JointBase
 from coloss.joint.export.export import export
 from coloss.joint.saving import config as saving
-from coloss.joint.saving.whole_files import save_whole, saving_whole
+from coloss.joint.saving.whole_files import (
+    save_weights_whole,
+    save_whole,
+    saving_whole,
+)
 from coloss.names import nearest
 from coloss.typing import FilePath, Store
 
@@ -86,6 +90,22 @@ class SerializationMixin(JointBase):
             **options: passed on to `keras.Model.save`.
         """
         save_whole(super().save, filepath, overwrite, zipped, **options)
+
+    def save_weights(
+        self,
+        filepath: FilePath,
+        overwrite: bool = True,
+        max_shard_size: float | None = None,
+    ) -> None:
+        """Write the weights, as `keras.Model.save_weights` does, and whole as `save`.
+
+        Args:
+            filepath: where to, ending in `.weights.h5`.
+            overwrite: whether to replace a file without asking.
+            max_shard_size: see `keras.Model.save_weights`.
+        """
+        options = {} if max_shard_size is None else {"max_shard_size": max_shard_size}
+        save_weights_whole(super().save_weights, filepath, overwrite, **options)
 
     def export(
         self,

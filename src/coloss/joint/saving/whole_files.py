@@ -18,6 +18,7 @@ from coloss.typing import FilePath
 from coloss.writing import whole
 
 _FILES = (".keras", ".h5", ".hdf5")
+_WEIGHTS = (".h5", ".json")
 
 
 def save_whole(
@@ -36,8 +37,7 @@ def save_whole(
         zipped: see `keras.Model.save`.
         **options: passed on.
     """
-    local = isinstance(filepath, str | os.PathLike) and "://" not in str(filepath)
-    if not local or zipped is False or Path(filepath).suffix not in _FILES:
+    if zipped is False or not _is_local(filepath, _FILES):
         save(filepath, overwrite=overwrite, zipped=zipped, **options)
         return
     if not overwrite and Path(filepath).exists() and not may_overwrite(filepath):
@@ -46,14 +46,44 @@ def save_whole(
         save(partial, zipped=zipped, **options)
 
 
-def saving_whole(member: keras.Model) -> keras.Model:
-    """Return a member whose `save` goes through `save_whole`; else it is as it was.
+def save_weights_whole(
+    save: Callable[..., None],
+    filepath: FilePath,
+    overwrite: bool = True,
+    **options: object,
+) -> None:
+    """Save weights as Keras does, beside the file that is there, and move them.
 
-    The name is set on the instance: its class, with a `save` of the user's own perhaps,
-    stays what it is.
+    Args:
+        save: `save_weights` of the network.
+        filepath: of a local file; anything else is left to Keras.
+        overwrite: whether to replace a file without asking.
+        **options: passed on.
     """
-    if "save" not in vars(member):
-        save = functools.partial(save_whole, member.save)
-        # Not through Keras, which keeps lists of what is set on a layer.
-        object.__setattr__(member, "save", functools.update_wrapper(save, member.save))
+    if not _is_local(filepath, _WEIGHTS):
+        save(filepath, overwrite=overwrite, **options)
+        return
+    if not overwrite and Path(filepath).exists() and not may_overwrite(filepath):
+        return
+    with whole(filepath) as partial:
+        save(partial, **options)
+
+
+def _is_local(filepath: FilePath, endings: tuple[str, ...]) -> bool:
+    local = isinstance(filepath, str | os.PathLike) and "://" not in str(filepath)
+    return local and Path(filepath).suffix in endings
+
+
+def saving_whole(member: keras.Model) -> keras.Model:
+    """Return a member that writes its files whole; else it is as it was.
+
+    The names are set on the instance: its class, with a `save` of the user's own
+    perhaps, stays what it is.
+    """
+    for name, door in (("save", save_whole), ("save_weights", save_weights_whole)):
+        if name not in vars(member):
+            own = getattr(member, name)
+            kept = functools.update_wrapper(functools.partial(door, own), own)
+            # Not through Keras, which keeps lists of what is set on a layer.
+            object.__setattr__(member, name, kept)
     return member
