@@ -124,6 +124,7 @@ class FitMixin(EpochsMixin):
             notes += self._notes(arrays, where)
         for note in notes:
             warnings.warn(note, DataWarning, stacklevel=2)
+        self._build_optimizer()
         again = partial(
             batches_again, x, y, sample_weight, batch_size, validation_split
         )
@@ -217,9 +218,7 @@ class FitMixin(EpochsMixin):
         self._assert_compile_called("train_on_batch")
         self._check_trainable()
         arrays = self.check_arrays(x, y, sample_weight)
-        if self.optimizer is not None and not self.optimizer.built:
-            # TensorFlow would build it inside of the graph, where none can be cloned.
-            self.optimizer.build(self.trainable_variables)
+        self._build_optimizer()
         both = self._traced_for.both(arrays.complete)
         with self.expecting(both, class_weight):
             return super().train_on_batch(
@@ -380,6 +379,19 @@ class FitMixin(EpochsMixin):
         if getattr(callback, "mode", None) == "auto":
             monitored = str(getattr(callback, "monitor", "")).removeprefix("val_")
             callback.mode = self.compiled_settings.direction(monitored) or "auto"
+
+    def _build_optimizer(self) -> None:
+        """Make its variables, if all that it trains is there.
+
+        TensorFlow traces a step that makes variables twice, and clones nothing in it.
+        """
+        layers = self._auxiliary
+        parts = (*self.members.values(), layers.projectors, layers.balance)
+        optimizer = self.optimizer
+        if optimizer is None or not all(part.built for part in parts):
+            return
+        if not optimizer.built:
+            optimizer.build(self.trainable_variables)
 
     def _check_trainable(self) -> None:
         optimizers.check_trainable(

@@ -75,7 +75,9 @@ def train(model, epochs: int = 3, **options):
 
 
 def separately(member: keras.Model, optimizer) -> list[np.ndarray]:
-    member.compile(optimizer=optimizer, loss="mse")
+    # On TensorFlow tracing a graph takes longer than all its steps.
+    eager = keras.backend.backend() == "tensorflow"
+    member.compile(optimizer=optimizer, loss="mse", run_eagerly=eager)
     train(member)
     return member.get_weights()
 
