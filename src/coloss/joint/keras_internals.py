@@ -6,7 +6,7 @@ new Keras changes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -153,13 +153,44 @@ def hold_state(model: keras.Model, state: tuple[list[Tensor], ...]) -> None:
         state: lists of arrays, as a train step or a test step returns them.
     """
     trainable, other, *optimizer, metrics = state
-    model._jax_state = {
+    held = {
         "trainable_variables": trainable,
         "non_trainable_variables": other,
         "optimizer_variables": optimizer[0] if optimizer else None,
         "metrics_variables": metrics,
     }
+    # Keras would look through it for layers, which takes long.
+    object.__setattr__(model, "_jax_state", held)
     model._jax_state_synced = False
+
+
+def sync_held_state(model: keras.Model) -> None:
+    """Do what Keras's `jax_state_sync` does, without a look at each array.
+
+    Args:
+        model: a Keras model on JAX whose steps return arrays of the variables' shapes
+            and dtypes.
+    """
+    held = getattr(model, "_jax_state", None)
+    if not held or model._jax_state_synced:
+        return
+    for kind, values in held.items():
+        if values:
+            owner = model.optimizer if kind == "optimizer_variables" else model
+            name = "variables" if kind == "optimizer_variables" else kind
+            set_values(getattr(owner, name), values)
+    model._jax_state_synced = True
+
+
+def set_values(variables: Iterable[keras.Variable], values: Iterable[Tensor]) -> None:
+    """Give variables arrays of their own shape and dtype, without a look at them.
+
+    Args:
+        variables: of a model on one device.
+        values: one each.
+    """
+    for variable, value in zip(variables, values, strict=True):
+        variable._value = value
 
 
 def held_state(

@@ -73,6 +73,10 @@ class Training(Part):
     aggregator: Annotated[
         str | None, Field(description="Name of a method that combines gradients.")
     ] = None
+    steps_per_execution: Annotated[
+        Count | Literal["auto"],
+        Field(description="Steps between two words from the device; 1: every step."),
+    ] = 1
     flow_every: Annotated[
         Whole, Field(description="Epochs between measurements of who moves whom.")
     ] = 5

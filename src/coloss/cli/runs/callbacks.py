@@ -27,6 +27,8 @@ class Journal(keras.callbacks.Callback):
         rows: one an epoch.
     """
 
+    every_step = False  # Now and then is enough for the bar.
+
     def __init__(
         self, run: RunFolder, output: Output, tracker: Tracker, shown: list[str]
     ) -> None:
@@ -86,6 +88,8 @@ class Interrupt(keras.callbacks.Callback):
     Attributes:
         signal: the signal that came; None: none.
     """
+
+    every_step = False  # A block of steps is over in half a second.
 
     def __init__(self, output: Output) -> None:
         """Wait for nothing yet."""

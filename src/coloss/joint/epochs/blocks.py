@@ -3,102 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-import numpy as np
-
-from coloss.joint.base import JointBase
-from coloss.joint.epochs.callbacks import NO_STEP, BlockCallbacks
-from coloss.joint.epochs.jax import State, Step, StepPrograms, on_device
-from coloss.joint.epochs.order import draw_order
+from coloss.joint.epochs.callbacks import NO_STEP
+from coloss.joint.epochs.jax import State, Step, StepPrograms
 from coloss.joint.epochs.pace import Pace
-from coloss.joint.keras_internals import OneTurn, held_state, hold_state
-from coloss.joint.steps.non_finite import NonFiniteGuard
+from coloss.joint.epochs.turns import TRAIN, BlocksBase, Order, Turns
+from coloss.joint.keras_internals import held_state, hold_state
 from coloss.typing import Nested, Tensor
-
-TRAIN, TEST = "coloss: train", "coloss: test"
-"""The words that Keras's loop is given instead of batches."""
 
 Logs = dict[str, Tensor]
 
-Order: TypeAlias = tuple[Tensor | None, Tensor | None]
-"""(steps, size) rows of whole batches; None: as they stand. Rows of the last one."""
-
 StepFunction: TypeAlias = Callable[[State, Iterator[Nested]], tuple[Logs, State]]
 """What Keras's loop calls: from a state and batches to logs and the state after."""
-
-
-@dataclass(eq=False)
-class Turns:
-    """The rows that a `fit` goes over, again and again, one epoch a turn.
-
-    Attributes:
-        word: `TRAIN` or `TEST`.
-        rows: a structure of arrays (rows, ...), on the device.
-        count: of rows.
-        size: of a batch.
-        shuffle: as in `keras.Model.fit`.
-        callbacks: that are told of blocks.
-        guard: that is told the step at which the loss stopped being finite.
-    """
-
-    word: str
-    rows: Nested
-    count: int
-    size: int
-    shuffle: bool | str
-    callbacks: BlockCallbacks
-    guard: NonFiniteGuard
-
-    @property
-    def steps(self) -> int:
-        """The steps of a turn, the small last one included."""
-        return math.ceil(self.count / self.size)
-
-    @property
-    def whole(self) -> int:
-        """The steps of a turn on whole batches."""
-        return self.count // self.size
-
-    def adapter(self) -> OneTurn:
-        """Return what Keras's loop is given in the place of the rows."""
-        return OneTurn(self.word)
-
-    def draw(self) -> Order:
-        """Draw the order of a turn.
-
-        Returns:
-            (whole, size) int32 on the device, or None for rows as they stand; and the
-            rows of the small last batch, or None.
-        """
-        order = draw_order(self.count, self.size, self.shuffle)
-        cut = self.whole * self.size
-        if order is None:
-            last, many = np.arange(cut, self.count, dtype="int32"), None
-        else:
-            last, many = order[cut:], order[:cut].reshape(self.whole, self.size)
-        return on_device((many, last if len(last) else None))
-
-
-if TYPE_CHECKING:
-
-    class BlocksBase(JointBase):
-        """A joint model, as its epochs see it; see `EpochsMixin`."""
-
-        takes_blocks: bool
-        turns: Mapping[str, Turns]
-        told_reasons: frozenset[str]
-
-else:
-    BlocksBase = JointBase
 
 
 class InBlocks:
@@ -126,11 +49,11 @@ class InBlocks:
         Returns:
             The logs, and the new state.
         """
-        if not self._model.turns:
+        if not self._model.turns.active:
             return self._plain(state, iterator)
         batch = next(iterator)
         word = next(iter(batch)) if isinstance(batch, dict) else ""
-        turns = self._model.turns.get(word)
+        turns = self._model.turns.by_word.get(word)
         if turns is None:
             return self._plain(state, itertools.chain([batch], iterator))
         return self._turn(turns, state)
@@ -142,6 +65,7 @@ class InBlocks:
             logs, state, stop = self._block(turns, state, order, start)
             callbacks.last_step = stop - 1
             if stop == turns.steps:
+                self._model.turns.logs = logs
                 return logs, state  # Keras's loop ends this block.
             if turns.word == TRAIN:
                 callbacks.on_train_batch_end(stop - 1, logs)

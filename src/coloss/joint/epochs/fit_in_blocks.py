@@ -5,21 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any
 
 import keras
 
-from coloss.joint.epochs.blocks import (
-    TEST,
-    TRAIN,
-    BlocksBase,
-    InBlocks,
-    StepFunction,
-    Turns,
-)
+from coloss.joint.epochs.blocks import InBlocks, StepFunction
 from coloss.joint.epochs.callbacks import BlockCallbacks, needs_every_step
 from coloss.joint.epochs.jax import free_memory, on_device
+from coloss.joint.epochs.turns import TEST, TRAIN, BlocksBase, Turns, TurnsOfFit
 from coloss.joint.inputs.arrays import is_array_data
 from coloss.joint.keras_internals import split_rows, traces_with_flax, whole_batch
 from coloss.joint.steps.non_finite import NonFiniteGuard
@@ -65,12 +58,11 @@ def in_blocks(model: BlocksBase, arguments: Arguments) -> Iterator[Arguments]:
         yield arguments
         return
     turns, arguments = _turns(model, arguments)
-    # No plain dict: Keras would look through it for layers.
-    model.turns = MappingProxyType({each.word: each for each in turns})
+    model.turns = TurnsOfFit({each.word: each for each in turns})
     try:
         yield arguments
     finally:
-        model.turns = MappingProxyType({})
+        model.turns = TurnsOfFit()
 
 
 def _tell(model: BlocksBase, reason: str) -> None:

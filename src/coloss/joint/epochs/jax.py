@@ -94,6 +94,7 @@ class StepPrograms:
         """Compile nothing yet."""
         self._model, self._step = model, step
         self._names: list[str] = []
+        # The metrics' buffers are not used up: their start serves every epoch.
         self._many = jax.jit(self._steps, donate_argnums=0, static_argnames="size")
         self._last = jax.jit(self._one_step, donate_argnums=0)
 
@@ -108,24 +109,26 @@ class StepPrograms:
         """Take the steps of a block; see `read` for what comes first.
 
         Args:
-            state: before; its buffers are used up.
+            state: before; its buffers are used up, those of the metrics excepted.
             rows: a structure of arrays (rows, ...) on the device.
             order: (steps, size) int32, of the whole epoch; None: rows as they stand.
             span: the first step, and the one after the last.
             size: of a batch.
         """
         first, after = (np.int32(bound) for bound in span)
-        return self._many(state, rows, order, first, after, size=size)
+        *moved, metrics = state
+        return self._many(moved, metrics, rows, order, first, after, size=size)
 
     def last(self, state: State, rows: Nested, chosen: Tensor) -> tuple[Found, State]:
         """Take the step on the batch that is left.
 
         Args:
-            state: before; its buffers are used up.
+            state: before; its buffers are used up, those of the metrics excepted.
             rows: a structure of arrays (rows, ...) on the device.
             chosen: (batch,) int32.
         """
-        return self._last(state, rows, chosen)
+        *moved, metrics = state
+        return self._last(moved, metrics, rows, chosen)
 
     def read(self, found: Found) -> tuple[dict[str, Tensor], int]:
         """Wait for a block, and return its logs and how many steps were finite."""
@@ -139,7 +142,8 @@ class StepPrograms:
 
     def _steps(
         self,
-        state: State,
+        moved: list[list[Tensor]],
+        metrics: list[Tensor],
         rows: Nested,
         order: Tensor | None,
         first: Tensor,
@@ -152,13 +156,17 @@ class StepPrograms:
                 return rows_from(rows, number * size, size)
             return rows_at(rows, order[number])
 
-        state, good = run_steps(self._step, state, batch_at, first, after)
+        state, good = run_steps(self._step, (*moved, metrics), batch_at, first, after)
         return self._logs(state, good), state
 
     def _one_step(
-        self, state: State, rows: Nested, chosen: Tensor
+        self,
+        moved: list[list[Tensor]],
+        metrics: list[Tensor],
+        rows: Nested,
+        chosen: Tensor,
     ) -> tuple[Found, State]:
-        logs, state = self._step(state, rows_at(rows, chosen))
+        logs, state = self._step((*moved, metrics), rows_at(rows, chosen))
         state = tuple(map(list, state))
         return self._logs(state, _is_finite(logs)), state
 

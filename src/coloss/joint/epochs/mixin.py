@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING
-
-from coloss.joint.base import JointBase
 from coloss.joint.epochs import test_function, train_function
-
-if TYPE_CHECKING:
-    # At run time it imports JAX, which may not be there.
-    from coloss.joint.epochs.blocks import BlocksBase, Turns
-else:
-    BlocksBase = JointBase
+from coloss.joint.epochs.turns import BlocksBase, TurnsOfFit
+from coloss.joint.keras_internals import set_values, sync_held_state
+from coloss.typing import Tensor
 
 
 class EpochsMixin(BlocksBase):
-    """A joint model whose train and test functions can take many steps at once."""
+    """A joint model whose train and test functions can take many steps at once.
+
+    While they do, what Keras does between epochs, variable by variable, is done here in
+    one go: in a short epoch it would take longer than the steps.
+    """
 
     takes_blocks = False
     """Whether `steps_per_execution` is "auto"."""
 
-    turns: Mapping[str, Turns] = MappingProxyType({})
-    """Rows on the device, by the word that stands for them within the present `fit`."""
+    turns = TurnsOfFit()
+    """Of the present `fit`."""
 
     told_reasons: frozenset[str] = frozenset()
     """Why steps were taken one by one, said since `compile`."""
@@ -41,3 +37,31 @@ class EpochsMixin(BlocksBase):
             super().make_test_function(force)
             if self.test_function is not None:
                 self.test_function = test_function(self, self.test_function)
+
+    def get_metrics_result(self) -> dict[str, Tensor]:
+        """Return the loss and every metric so far, by name; as in Keras."""
+        if self.turns.logs is not None:
+            return dict(self.turns.logs)
+        return super().get_metrics_result()
+
+    def reset_metrics(self) -> None:
+        """Let all metrics forget what they counted; as in Keras."""
+        turns = self.turns
+        turns.logs = None
+        if not turns.active:
+            super().reset_metrics()
+            return
+        variables = self.metrics_variables
+        lost = any(value.is_deleted() for value in turns.fresh)
+        if lost or len(turns.fresh) != len(variables):
+            super().reset_metrics()
+            turns.fresh = tuple(variable.value for variable in variables)
+        else:
+            set_values(variables, turns.fresh)
+
+    def jax_state_sync(self) -> None:
+        """Give variables the values that they have on the device; as in Keras."""
+        if self.turns.active:
+            sync_held_state(self)
+        else:
+            super().jax_state_sync()
