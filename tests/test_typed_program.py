@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import coloss
+from tools.count_any import counts, other_names
 
 TESTS = Path(__file__).parent
 SOURCE = Path(coloss.__file__).parent
@@ -74,6 +77,13 @@ def test_a_program_of_a_users_is_checked_strictly(tmp_path):
         assert own, f"{line} passes"
         assert code in own[0], own
     assert len(found) == len(MISTAKES), found
+
+
+def test_any_is_rare_and_no_stand_in_for_a_type_of_ours():
+    whole = sum(counts().values(), Counter())
+    assert 100 * whole["any"] <= 5 * whole["all"]
+    text = "Spec: TypeAlias = Any\nOther = Any\nTensor: TypeAlias = Any\nText = str"
+    assert other_names([ast.parse(text)]) == {"Any", "Spec", "Other"}
 
 
 def test_type_checkers_read_the_package():

@@ -285,7 +285,7 @@ class RunFolder:
         frame.to_parquet(content, index=False)
         self._write(path.name, content.getvalue())
 
-    def append_log(self, event: str, **fields: Any) -> None:
+    def append_log(self, event: str, **fields: object) -> None:
         """Add a line to the log."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         line = json.dumps(json_safe({"event": event, "time": now, **fields}))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from coloss import recipes
 from coloss.data import WIDTHS, load_digits_views
 from coloss.joint import JointModel
 from coloss.study import Study
+
+if TYPE_CHECKING:
+    import keras
+
+    from coloss.objective.explanation import Explanation
 
 MAIN, HELPERS = "fou", ("kar", "pix")
 VIEWS = (MAIN, *HELPERS)
@@ -25,7 +30,7 @@ COEFFICIENTS = {"w1": 1.0, "w2": 0.5, "w3": 0.5}
 PAPER, CONTROL, BEST = "on paper", "self-training", "taught"
 
 
-def networks() -> dict[str, Any]:
+def networks() -> dict[str, keras.Model]:
     """Return the three networks: two hidden layers of 64 each, and a softmax."""
     import keras
 
@@ -44,7 +49,7 @@ def networks() -> dict[str, Any]:
     }
 
 
-def demo_study(seeds: int, epochs: int) -> Any:
+def demo_study(seeds: int, epochs: int) -> Study:
     """Return the study: every arm, once a seed.
 
     Args:
@@ -69,7 +74,7 @@ def demo_study(seeds: int, epochs: int) -> Any:
     )
 
 
-def explanations(study: Any) -> dict[str, Any]:
+def explanations(study: Study) -> dict[str, Explanation]:
     """Return what each arm's objective will do to each network, by arm."""
     trials, _ = study.prepare()
     return {name: trial.joint.explain() for name, trial in trials.items()}

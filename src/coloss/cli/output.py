@@ -54,7 +54,7 @@ class Output:
         elif not self.quiet:
             self._errors.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
 
-    def event(self, event: str, **fields: Any) -> None:
+    def event(self, event: str, **fields: object) -> None:
         """Write a JSON line, where these are wanted."""
         if self.json:
             line = json.dumps(json_safe({"event": event, **fields}), default=str)

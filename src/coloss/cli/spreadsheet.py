@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeGuard
 
 from coloss.writing import write_bytes
 
@@ -50,7 +50,7 @@ def without_formulas(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Return a table without formulas, its head included, and how many there were."""
     changed = 0
 
-    def mark(value: Any) -> Any:
+    def mark(value: object) -> object:
         nonlocal changed
         if not _is_formula(value):
             return value
@@ -65,7 +65,7 @@ def without_formulas(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     return safe, changed
 
 
-def _is_formula(value: Any) -> bool:
+def _is_formula(value: object) -> TypeGuard[str]:
     return (
         isinstance(value, str)
         and bool(_FORMULA.match(value))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import keras
 
-from coloss.names import nearest
+from coloss.names import unknown
 from coloss.objective.expression import check_identifier
 from coloss.objective.functions import FUNCTIONS
 from coloss.typing import Nested
@@ -94,10 +94,7 @@ def check_names(
     """
     for name in given:
         if name not in valid:
-            raise ValueError(
-                f"{what}: no member {name!r}{nearest(str(name), list(valid))} "
-                f"(members: {', '.join(valid)})."
-            )
+            raise ValueError(f"{what}: {unknown('member', name, valid)}.")
     missing = [name for name in valid if name not in given]
     if complete and missing:
         raise ValueError(

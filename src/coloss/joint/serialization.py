@@ -17,7 +17,7 @@ from coloss.joint.saving.whole_files import (
     save_whole,
     saving_whole,
 )
-from coloss.names import nearest
+from coloss.names import unknown
 from coloss.typing import FilePath, Store
 
 
@@ -37,10 +37,7 @@ class SerializationMixin(JointBase):
     def __getitem__(self, name: str) -> keras.Model:
         """Return a member: a plain Keras model."""
         if name not in self._member_names:
-            raise KeyError(
-                f"no member {name!r}{nearest(str(name), self._member_names)} "
-                f"(members: {', '.join(self._member_names)})"
-            )
+            raise KeyError(unknown("member", name, self._member_names))
         return saving_whole(getattr(self, f"by_name_{name}"))
 
     def __iter__(self) -> Iterator[str]:

@@ -110,6 +110,14 @@ def test_ids_one_a_line(tmp_path):
     assert read_ids(path, None) == ["a", "b"]
 
 
+def test_ids_in_an_archive_by_another_name_are_refused(tmp_path):
+    path = tmp_path / "ids.npy"
+    with path.open("wb") as file:
+        np.savez(file, ids=np.array(["a", "b"]))
+    with pytest.raises(DataError, match="holds arrays by name"):
+        read_ids(path, None)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

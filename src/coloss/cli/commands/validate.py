@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from coloss.cli.commands.options import (
 if TYPE_CHECKING:
     from coloss.cli.config import Config
     from coloss.cli.runs.source_base import Source
+    from coloss.objective.explanation import Explanation
 
 HELP = (
     "Check a configuration, and say what its objective does to each network.\n\n"
@@ -73,7 +74,7 @@ def check_files(config: Config, folder: Path) -> None:
         raise CliError(*lost, note=f"Paths are relative to '{folder}'.")
 
 
-def explained(config: Config) -> Any:
+def explained(config: Config) -> Explanation:
     """Return what the objective does, from its form alone."""
     from coloss.cli.config.coefficients import as_schedule
     from coloss.objective import Objective

@@ -42,7 +42,7 @@ class TrainableTable(Part):
     trainable: Annotated[float, Field(gt=0)]
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     if isinstance(value, dict):
         return "trainable" if "trainable" in value else str(value.get("schedule"))
     if isinstance(value, TrainableTable):
@@ -65,7 +65,7 @@ Coefficient = Annotated[
 ]
 
 
-def as_schedule(given: Any) -> Any:
+def as_schedule(given: object) -> Any:
     """Return a coefficient as `JointModel.compile` takes it.
 
     Raises:

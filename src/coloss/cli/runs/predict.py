@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +15,12 @@ from coloss.cli.runs.rows import member_features
 from coloss.data import align
 from coloss.data.filling import filled
 from coloss.data.readers import DataError, Features
-from coloss.names import counted, nearest
+from coloss.names import counted, nearest, unknown
 from coloss.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
 
 
 def predict_files(
@@ -25,7 +29,7 @@ def predict_files(
     files: list[str],
     member: str | None,
     fused: bool,
-) -> Any:
+) -> pd.DataFrame:
     """Return a table of ids and predictions.
 
     Args:
@@ -78,10 +82,7 @@ def _by_member(files: list[str], config: Config) -> dict[str, Path]:
 
 def no_member(name: str, config: Config) -> str:
     """Return the sentence for a name that no member has."""
-    return (
-        f"no member {name!r}{nearest(name, config.members)} "
-        f"(members: {', '.join(config.members)})."
-    )
+    return f"{unknown('member', name, config.members)}."
 
 
 def _read(run: RunFolder, config: Config, name: str, path: Path) -> Features:
@@ -118,7 +119,7 @@ def _ids(found: Features) -> list[str]:
     return found.ids or [str(row) for row in range(len(found.values))]
 
 
-def _predicted(network: Any, values: np.ndarray) -> np.ndarray:
+def _predicted(network: keras.Model, values: np.ndarray) -> np.ndarray:
     """Return outputs; NaN for rows that are missing."""
     expected = tuple(network.input_shape[1:])
     if values.shape[1:] != expected:
@@ -153,7 +154,9 @@ def _fused(
     return joined.ids, np.asarray(outputs["fused"])
 
 
-def _table(run: RunFolder, config: Config, ids: list[str], outputs: np.ndarray) -> Any:
+def _table(
+    run: RunFolder, config: Config, ids: list[str], outputs: np.ndarray
+) -> pd.DataFrame:
     import pandas as pd
 
     columns = columns_of(outputs, config.is_classification)

@@ -11,6 +11,8 @@ from coloss.cli.errors import CliError
 from coloss.run_folder import CONFIG, MODEL, RunFolder
 
 if TYPE_CHECKING:
+    import keras
+
     from coloss.joint import JointModel
 
 
@@ -51,19 +53,16 @@ def load_joint(run: RunFolder) -> JointModel:
     return _loaded(run.path / MODEL)
 
 
-def load_member(run: RunFolder, config: Config, name: str) -> Any:
+def load_member(run: RunFolder, config: Config, name: str) -> keras.Model:
     """Return one trained network.
 
     Raises:
         CliError: if there is no such member, or no file.
     """
-    from coloss.names import nearest
+    from coloss.names import unknown
 
     if name not in config.members:
-        raise CliError(
-            f"no member {name!r}{nearest(name, config.members)} "
-            f"(members: {', '.join(config.members)})."
-        )
+        raise CliError(f"{unknown('member', name, config.members)}.")
     return _loaded(run.path / "models" / f"{name}.keras")
 
 

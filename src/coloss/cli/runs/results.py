@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coloss.joint import JointModel
 from coloss.run_folder import MODEL, RunFolder
+
+if TYPE_CHECKING:
+    from coloss.objective.explanation import Explanation
 
 
 def save_models(joint: JointModel, run: RunFolder) -> None:
@@ -17,7 +20,7 @@ def save_models(joint: JointModel, run: RunFolder) -> None:
         joint.save(partial)
 
 
-def explained(joint: JointModel, found: Any, main: str) -> dict[str, Any]:
+def explained(joint: JointModel, found: Explanation, main: str) -> dict[str, Any]:
     """Return what `explanation.json` holds.
 
     Args:
@@ -45,7 +48,7 @@ def explained(joint: JointModel, found: Any, main: str) -> dict[str, Any]:
     }
 
 
-def conflicts(before: Any, after: Any) -> list[dict[str, Any]]:
+def conflicts(before: Explanation, after: Explanation) -> list[dict[str, Any]]:
     """Return the cosines between terms, before and after training, as rows."""
     return [
         {"when": when, "member": m, "first": first, "second": second, "cosine": cosine}

@@ -6,10 +6,10 @@ import dataclasses
 import signal
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import pandas as pd
@@ -32,6 +32,9 @@ from coloss.joint import JointModel, NonFiniteLossError
 from coloss.objective import DataWarning
 from coloss.run_folder import ENVIRONMENT, RunFolder
 
+if TYPE_CHECKING:
+    from coloss.objective.explanation import Explanation
+
 
 @dataclasses.dataclass
 class Session:
@@ -50,7 +53,7 @@ class Session:
     folder: Path
     source: Source
     joint: JointModel
-    explanation: Any
+    explanation: Explanation
     notes: list[str]
 
 
@@ -223,11 +226,13 @@ def _shown(config: Config) -> list[str]:
 
 
 @contextmanager
-def _noted(note: Callable[[str], None]) -> Any:
+def _noted(note: Callable[[str], None]) -> Iterator[None]:
     """Tell warnings that are for the user as notes, each once."""
     seen: set[str] = set()
 
-    def show(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+    def show(
+        message: object, category: type[Warning], *_: object, **__: object
+    ) -> None:
         # Others, as of deprecation, are for those who write code; what is doubted of
         # the data was told before, by the names in the files.
         meant = issubclass(category, UserWarning)

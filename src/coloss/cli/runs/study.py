@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from coloss.cli.config import Config, resolved
 from coloss.cli.config.coefficients import as_schedule
 from coloss.cli.config.training import Arm, StudyTable
 from coloss.cli.errors import CliError, Exit
-from coloss.cli.output import Output
+from coloss.cli.output import Output, Tracker
 from coloss.cli.runs import environment
 from coloss.cli.runs.claim import claim, claim_again, clear
 from coloss.cli.runs.in_memory import InMemory
@@ -29,6 +31,9 @@ from coloss.objective import Objective
 from coloss.run_folder import ENVIRONMENT, STORE, RunFolder
 from coloss.study import Study
 from coloss.study.store import finished_runs
+
+if TYPE_CHECKING:
+    from coloss.study.result import StudyResult
 
 
 def run_study(
@@ -96,7 +101,7 @@ def _draw(run: RunFolder, facts: dict[str, Any]) -> None:
         raise
 
 
-def prepare_study(config: Config, folder: Path) -> tuple[Any, InMemory]:
+def prepare_study(config: Config, folder: Path) -> tuple[Study, InMemory]:
     """Return the study of a configuration, checked, and its rows.
 
     Raises:
@@ -163,7 +168,7 @@ def _coefficients(config: Config, table: StudyTable) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name in named}
 
 
-def split_of(config: Config, rows: Rows) -> Any:
+def split_of(config: Config, rows: Rows) -> Split | Callable[[int], Split]:
     """Return the split of every seed: a `Split`, or a function of the seed."""
     data = config.data
     drawn = data.split is None or data.fractions is not None
@@ -183,13 +188,15 @@ def _split(config: Config, rows: Rows) -> Split:
     return Split(parts.part("train"), parts.part("validation"), parts.part("test"))
 
 
-def _standardized(values: Any, train: Any) -> Any:
+def _standardized(values: np.ndarray, train: np.ndarray) -> np.ndarray:
     width = values.shape[-1]
     measure = Standardizer.of_last_axis(values[train])
     return measure(values.reshape(-1, width)).reshape(values.shape)
 
 
-def _results(study: Any, run: RunFolder, config: Config, output: Output) -> Any:
+def _results(
+    study: Study, run: RunFolder, config: Config, output: Output
+) -> StudyResult:
     engine = config.study.engine if config.study else "auto"
     run.growing(f"{STORE}-*")  # SQLite writes a journal beside it.
     store, total = run.growing(STORE), len(study.runs)
@@ -207,7 +214,7 @@ def _results(study: Any, run: RunFolder, config: Config, output: Output) -> Any:
 
 
 @contextmanager
-def _watched(store: Path, tracker: Any) -> Iterator[None]:
+def _watched(store: Path, tracker: Tracker) -> Iterator[None]:
     """Tell how many runs are finished, while they are computed."""
     end = threading.Event()
 
@@ -228,7 +235,7 @@ def _watched(store: Path, tracker: Any) -> Iterator[None]:
         thread.join()
 
 
-def write_result(run: RunFolder, result: Any) -> None:
+def write_result(run: RunFolder, result: StudyResult) -> None:
     """Write a study's result as tables."""
     run.write_table("study", result.frame)
     run.write_table("study_arms", result.compare().reset_index())

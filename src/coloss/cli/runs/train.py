@@ -9,7 +9,7 @@ from coloss.cli.config import Config
 from coloss.cli.errors import Exit
 from coloss.cli.output import Output
 from coloss.cli.runs.claim import claim, clear
-from coloss.cli.runs.session import prepare, train
+from coloss.cli.runs.session import Session, prepare, train
 from coloss.cli.runs.tell import tell_data
 from coloss.cli.runs.trackers import check_trackers
 from coloss.run_folder import RunFolder
@@ -60,7 +60,7 @@ def _tell_members(told: dict[str, Any], output: Output) -> None:
     )
 
 
-def _tell_end(session: Any, run: RunFolder, output: Output) -> None:
+def _tell_end(session: Session, run: RunFolder, output: Output) -> None:
     facts = run.environment or {}
     figures = summary(run, session.config)
     output.event("end", folder=str(run.path), status=facts["status"], **figures)

@@ -11,7 +11,7 @@ import numpy as np
 
 from coloss.data.readers.errors import DataError
 from coloss.data.readers.files import reading
-from coloss.names import counted, nearest
+from coloss.names import counted, unknown
 
 _NPY = b"\x93NUMPY"
 """How a file of one array begins."""
@@ -37,11 +37,7 @@ def read_arrays(
         return _as_features(loaded, path), None
     name = array or _only_matrix(loaded, path)
     if name not in loaded:
-        raise DataError(
-            f"has no array {name!r}{nearest(name, loaded)} "
-            f"(arrays: {', '.join(loaded)})",
-            path,
-        )
+        raise DataError(f"has {unknown('array', name, loaded)}", path)
     found = None if id is None else loaded.get(id)
     return _as_features(loaded[name], path), found
 

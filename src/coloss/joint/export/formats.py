@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from coloss.names import nearest
+from coloss.names import nearest, unknown
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,7 @@ def format_of(path: Path, given: str | None) -> str:
             )
         return by_suffix.get(path.suffix, "tf_saved_model")
     if given not in ROUTES:
-        raise ValueError(
-            f"no format {given!r}{nearest(str(given), ROUTES)} "
-            f"(formats: {', '.join(ROUTES)})"
-        )
+        raise ValueError(unknown("format", given, ROUTES))
     if SUFFIXES.get(given, path.suffix) != path.suffix:
         raise ValueError(
             f"a file in the format {given!r} ends in {SUFFIXES[given]!r}; "
