@@ -217,6 +217,44 @@ def test_the_row_gate_weighs_the_rows_of_a_layer_edge():
     assert found < gate.max() * value("")[1]
 
 
+def test_the_row_gate_of_sequences_is_by_step_for_outputs_and_by_row_for_layers():
+    steps, rows = 3, 8
+    x = {
+        name: np.stack([X[name][i : i + rows] for i in (0, 8, 16)], 1) for name in "ab"
+    }
+    y = Y.reshape(steps, rows).T.copy()
+    y[1] = y[2, 1:] = -1
+
+    def network(width, seed):
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input((steps, width))
+        hidden = layers.Dense(4, activation="tanh", name="hidden")(inputs)
+        return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax")(hidden))
+
+    model = joined(
+        "0*a + distill(b >> a, temperature=1, gate='row')"
+        " + hint(b.hidden >> a.hidden, gate='row')",
+        members={"a": network(4, 0), "b": network(5, 1)},
+    )
+    logs = model.test_on_batch(x, y, return_dict=True)
+    outputs, hidden = [], []
+    for name, net in model.members.items():
+        top = keras.Model(net.input, [net.output, net.get_layer("hidden").output])
+        for found, value in zip((outputs, hidden), top(x[name]), strict=True):
+            found.append(keras.ops.convert_to_numpy(value).astype(float))
+    p, q = outputs
+    lead = np.take_along_axis(q - p, np.maximum(y, 0)[..., None], -1)[..., 0]
+    gate = np.where(y >= 0, np.maximum(0, lead), q.max(-1))
+    kl = (q * np.log(q / p)).sum(-1)
+    flat = [h.reshape(rows, -1) for h in hidden]
+    own, other = (f / np.linalg.norm(f, axis=1, keepdims=True) for f in flat)
+    apart = ((own - other) ** 2).mean(1)
+    expected = {"distill": (gate * kl).mean(), "hint": (gate.mean(1) * apart).mean()}
+    for term, value in expected.items():
+        key = next(key for key in logs if key.startswith(term))
+        assert logs[key] == pytest.approx(value, rel=1e-4), term
+
+
 def test_a_term_without_rows_has_no_row_gate():
     with pytest.raises(coloss.ObjectiveError, match='"network" or None'):
         joined("a + cka(b.hidden >> a.hidden, gate='row')")
