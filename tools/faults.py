@@ -78,9 +78,16 @@ def faulty_text(fault: Fault) -> str:
 
 
 def is_fault(fault: Fault) -> bool:
-    """Return whether the program differs at all; 3e38 + 1 is 3e38."""
+    """Return whether there is a program, and another one.
+
+    `*options` for `**options` is no program, and 3e38 + 1 is 3e38.
+    """
     before = ast.parse((ROOT / fault.path).read_text("utf-8"))
-    return ast.dump(before) != ast.dump(ast.parse(faulty_text(fault)))
+    try:
+        after = ast.parse(faulty_text(fault))
+    except SyntaxError:
+        return False
+    return ast.dump(before) != ast.dump(after)
 
 
 def changed(fault: Fault) -> list[str]:

@@ -36,6 +36,18 @@ def test_frozen_dataclass_with_room_for_a_batch() -> None:
     assert "gradient norms" not in str(found)
 
 
+def test_the_rows_of_a_batch_are_counted_by_member() -> None:
+    counts = {"rows": 8, "positions": 8, "labeled": 5, "unlabeled": 2, "missing": 1}
+    steps = {**counts, "positions": 24, "ignored": 3}
+    found = dataclasses.replace(
+        of("acoustic + text"),
+        rows={"acoustic": {**counts, "ignored": 0}, "text": steps},
+    )
+    line = "8 rows, 5 labeled, 2 unlabeled, 1 without input"
+    assert f"acoustic: {line}" in lines(found)
+    assert f"text: {line}; 3 of 24 labels ignored" in lines(found)
+
+
 def test_to_dict_is_json() -> None:
     found = of(QUESTION)
     read = json.loads(json.dumps(found.to_dict(), allow_nan=False))

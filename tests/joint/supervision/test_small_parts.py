@@ -11,14 +11,16 @@ from coloss.joint.supervision.class_weights import resolve_class_weights
 from coloss.joint.supervision.label_range import within_range
 from coloss.joint.supervision.labels import read_labels
 from coloss.joint.supervision.loss_tracker import LossTracker
-from coloss.joint.supervision.member_loss import resolve_losses
+from coloss.joint.supervision.member_loss import MemberLoss, resolve_losses
 from coloss.joint.supervision.metrics import distinct, resolve_metrics
 from coloss.joint.supervision.positions import find_positions
 from coloss.joint.supervision.ranks import same_rank, uncrossed
+from coloss.joint.supervision.row_losses import safe_outputs
 from coloss.joint.supervision.step_report import GRADIENT, UPDATE, StepReport
 
 pytestmark = pytest.mark.backend
 
+NAN = float("nan")
 RNG = np.random.default_rng(0)
 SPARSE = "sparse_categorical_crossentropy"
 BINARY = "binary_crossentropy"
@@ -218,6 +220,39 @@ def test_what_counts_is_labeled_present_and_not_masked():
     assert find_positions("a", None, None, None).rows is None
 
 
+def test_a_loss_of_several_labels_cannot_leave_one_out():
+    """It is NaN where some are unlabeled; a mask of Keras that does so is refused."""
+    counted = np.array([[1, 1], [1, 0], [0, 0]], bool)
+    values = tensor([1.0, 2.0, 3.0], "float32")
+    unlabeled = find_positions("a", tensor(counted), None, None)
+    np.testing.assert_array_equal(array(unlabeled.row_values(values)[0]), [1, NAN, 0])
+    masked = find_positions("a", None, None, tensor(counted))
+    with pytest.raises(ValueError, match=r"and a mask of shape \(3, 2\)"):
+        masked.row_values(values)
+
+
+@pytest.mark.parametrize("spec", [SPARSE, DENSE])
+def test_outputs_that_do_not_count_are_harmless(spec):
+    counted = np.array([[1, 0, 1], [0, 0, 0]], bool)
+    outputs = RNG.dirichlet(np.ones(4), (2, 3)).astype("float32")
+    outputs[~counted] = NAN
+    positions = find_positions("a", tensor(counted), None, None)
+    found = array(safe_outputs(loss_of(spec), tensor(outputs), positions))
+    np.testing.assert_array_equal(found, np.where(counted[..., None], outputs, 1))
+    rows = find_positions("a", tensor(counted.any(1)), None, None)
+    found = array(safe_outputs(loss_of(spec), tensor(outputs[:, 0]), rows))
+    np.testing.assert_array_equal(found, [outputs[0, 0], np.ones(4)])
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((1,), (1,)), ((1, 1), (1,)), ((3, 1), (3,)), ((3,), (3,))]
+)
+def test_classes_in_a_column_are_classes_of_rows(shape, expected):
+    """A batch of one row is no column."""
+    read = read_labels(ops.zeros(shape, "int32"), loss_of(SPARSE))
+    assert tuple(read.values.shape) == tuple(read.known.shape) == expected
+
+
 def test_the_sample_weight_of_a_metric():
     counted = np.array([[1, 1], [1, 0]], bool)
     found = find_positions("a", tensor(counted), None, None, tensor([2.0, 3.0]))
@@ -258,6 +293,27 @@ def test_outputs_of_one_number_a_row_have_one_loss_a_row():
     found = array(loss_of(own)(tensor(labels), tensor(outputs)))
     np.testing.assert_allclose(found, square, rtol=1e-5)
     assert ranks[-1] == (1, 1)
+
+
+def test_a_loss_that_says_nothing_else_consumes_the_last_axis():
+    plain = MemberLoss("a", ops.subtract, "custom", None)
+    assert (plain.axis, plain.ignore_class, plain.lowest) == (-1, None, 0.0)
+
+
+class Scaled(keras.metrics.Mean):
+    """Has arguments that its configuration leaves out."""
+
+    def __init__(self, first=1.0, second=2.0, name="scaled"):
+        super().__init__(name=name)
+        self.factor = first * second
+
+
+def test_a_metric_whose_configuration_leaves_something_out_is_not_copied():
+    losses = resolve_losses(SPARSE, ("a",))
+    with pytest.raises(
+        ValueError, match=r'leaves out first, second.*"first": self\.first'
+    ):
+        resolve_metrics([Scaled()], ("a",), losses, weighted=False)
 
 
 @pytest.mark.parametrize("spec", [SPARSE, DENSE])
