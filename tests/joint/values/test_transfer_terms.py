@@ -8,7 +8,9 @@ import pytest
 
 import coloss
 from coloss.joint.values.running_accuracy import RunningAccuracy
-from coloss.objective import Objective
+from coloss.joint.values.transfer_terms import _refuse_part_of_batch
+from coloss.objective import Objective, reach
+from coloss.transfer import TERMS
 
 pytestmark = pytest.mark.backend
 
@@ -264,3 +266,27 @@ def test_terms_on_layers_of_the_objective_need_no_projector():
     model = joined("a + b + cka(b.hidden >> a.hidden)")
     assert model.auxiliary.projectors.built
     assert not model.auxiliary.trainable_variables
+
+
+@pytest.mark.parametrize("detach", ["", ", detach=False"])
+def test_a_source_learns_nothing_unless_it_is_told_to(detach):
+    model = joined(f"a + distill(b >> a{detach})")
+    before = [np.array(weight) for weight in model["b"].get_weights()]
+    model.train_on_batch(X, Y)
+    moved = [
+        not np.array_equal(one, other)
+        for one, other in zip(before, model["b"].get_weights(), strict=True)
+    ]
+    assert any(moved) == all(moved) == bool(detach)
+
+
+def test_only_terms_with_a_value_a_row_can_be_summed_over_replicas():
+    calls = Objective(
+        "a + distill(b >> a) + hint(b.x >> a.x) + sp(b >> a) + coteach(b >> a)"
+    ).bind(["a", "b"])
+    distill, hint, sp, coteach = reach.transfer_calls(calls.expression)
+    for term in (distill, hint):
+        _refuse_part_of_batch(term, TERMS[term.function])
+    for term in (sp, coteach):
+        with pytest.raises(ValueError, match="compares the rows of a batch"):
+            _refuse_part_of_batch(term, TERMS[term.function])
