@@ -10,7 +10,8 @@ from coloss.joint.outputs.forward import Forward
 from coloss.joint.supervision.member_loss import resolve_losses
 from coloss.joint.supervision.metrics import resolve_metrics
 from coloss.joint.values.batch_values import BatchValues
-from coloss.joint.values.metric_values import update_metrics
+from coloss.joint.values.coefficients import Coefficients
+from coloss.joint.values.metric_values import _fused_mask, update_metrics
 from coloss.joint.values.transfer_terms import _rows_in
 
 pytestmark = pytest.mark.backend
@@ -75,6 +76,27 @@ def test_rows_of_which_a_position_counts(every):
     np.testing.assert_array_equal(found, mask.all(1) if every else mask.any(1))
     rows = ops.convert_to_tensor(mask[:, 0])
     np.testing.assert_array_equal(array(_rows_in(rows, every=every)), mask[:, 0])
+
+
+def test_the_fused_prediction_is_masked_where_all_that_see_the_row_are():
+    masks = {
+        "a": np.array([[1, 0, 0], [1, 0, 0]], bool),
+        "b": np.array([[1, 1, 0], [1, 1, 0]], bool),
+    }
+    tensors = {name: ops.convert_to_tensor(mask) for name, mask in masks.items()}
+    present = {"b": ops.convert_to_tensor(np.array([True, False]))}
+    found = array(_fused_mask(Forward({}, present, masks={**tensors, "c": None})))
+    absent = np.array([[False], [True]])
+    np.testing.assert_array_equal(found, masks["a"] & (masks["b"] | absent))
+    assert _fused_mask(Forward({}, masks={"a": None})) is None
+
+
+def test_a_schedule_starts_at_epoch_0():
+    found = Coefficients()
+    found.reset({"w": lambda epoch: 2.0 + epoch, "v": 3})
+    assert found.numbers() == {"w": 2.0, "v": 3.0}
+    assert found.move(4) == {"w": 6.0}
+    assert found.numbers() == {"w": 6.0, "v": 3.0}
 
 
 def test_the_loss_of_each_row():
