@@ -109,16 +109,6 @@ def test_each_source_teaches_on_the_rows_it_sees():
     assert found == pytest.approx(sum(halves) / 2, rel=1e-5)
 
 
-def test_a_learner_is_taught_on_the_rows_it_sees():
-    model = joined("0*a + distill(b >> a, temperature=1)")
-    gone = {"a": X["a"].copy(), "b": X["b"]}
-    gone["a"][:6] = np.nan
-    found = model.test_on_batch(gone, Y, return_dict=True)["loss"]
-    rest = {name: rows[6:] for name, rows in X.items()}
-    expected = model.test_on_batch(rest, Y[6:], return_dict=True)["loss"]
-    assert found == pytest.approx(expected, rel=1e-5)
-
-
 def test_coteach_weighs_the_learners_own_rows():
     model = joined("coteach(b >> a)")
     found = model.test_on_batch(X, Y, return_dict=True)["loss"]
