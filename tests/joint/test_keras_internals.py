@@ -7,10 +7,18 @@ import numpy as np
 import pytest
 
 from coloss.joint.keras_internals import (
+    OneTurn,
     attach_mask,
+    held_state,
+    hold_state,
     mask_of,
     output_structure,
     producer_of,
+    profiles_batches,
+    split_rows,
+    sync_held_state,
+    traces_with_flax,
+    whole_batch,
 )
 
 pytestmark = pytest.mark.backend
@@ -59,3 +67,61 @@ def test_what_a_layer_returned_is_told_in_its_own_structure():
         "one": (None, 3),
         "two": (None, 1),
     }
+
+
+jax_only = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="of Keras's trainer on JAX"
+)
+
+
+@jax_only
+def test_a_data_adapter_of_ours_is_taken_as_it_is():
+    from keras.src.trainers.data_adapters import get_data_adapter
+
+    adapter = OneTurn("word")
+    assert get_data_adapter(adapter) is adapter
+    assert [list(batch) for batch in adapter.get_jax_iterator()] == [["word"]]
+    assert adapter.num_batches == 1
+
+
+@jax_only
+def test_all_rows_are_one_batch_with_the_types_of_a_step():
+    x, y = {"a": np.ones((5, 2))}, np.arange(5)
+    [found, labels] = whole_batch(x, y, None)
+    assert (found["a"].dtype, found["a"].shape) == (np.float32, (5, 2))
+    np.testing.assert_array_equal(labels, y)
+    assert len(whole_batch(x, y, np.ones(5))) == 3
+
+
+def test_the_last_rows_are_those_of_a_validation():
+    first, last = split_rows((np.arange(10), None), 0.25)
+    np.testing.assert_array_equal(first[0], np.arange(7))
+    np.testing.assert_array_equal(last[0], np.arange(7, 10))
+
+
+@jax_only
+def test_values_of_an_epoch_are_held_beside_the_variables():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.optimizer.build(model.trainable_variables)
+    lists = (model.trainable_variables, model.non_trainable_variables)
+    lists += (model.optimizer.variables, model.metrics_variables)
+    state = tuple([variable.value + 1 for variable in found] for found in lists)
+    for sync in (sync_held_state, keras.Model.jax_state_sync):
+        hold_state(model, state)
+        assert held_state(model, state) is state
+        sync(model)
+        again = held_state(model, state)
+        for expected, values in zip(state, again, strict=True):
+            for one, other in zip(expected, values, strict=True):
+                assert one is other or np.array_equal(one, other)
+
+
+def test_a_board_that_profiles_is_known():
+    board = keras.callbacks.TensorBoard()
+    assert board._should_trace is False
+    assert not profiles_batches(board)
+    # On JAX Keras profiles from Python 3.12 on only, and turns it off before.
+    board._init_profile_batch(3)
+    assert profiles_batches(board)
+    assert traces_with_flax() is False
