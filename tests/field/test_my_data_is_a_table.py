@@ -210,7 +210,7 @@ REFUSED = {
     ),
     "a class that is not there": (
         replaced(y={"a": Y, "b": ODD}),
-        ["'b'", "0 to 7", "0 to 2 for 3 outputs", "first is 7 in row 4 (1 such rows)"],
+        ["'b'", "0 to 7", "0 to 2 for 3 outputs", "first is 7 in row 4 (1 such row)"],
     ),
     "a class below -1": (
         replaced(y=np.where(ODD == 7, -2, ODD)),

@@ -6,7 +6,7 @@ loss scale, combined gradients, an update scaled by network). Plain Keras trains
 leaves NaN or infinity in the weights; here the weights and slots stay, byte for byte,
 and the error names member, variable and term.
 
-Found by trying: FIELD.md, row 15 (kernel (900, 8), inputs of 1e37, `10000*a + b`).
+Found by trying (kernel (900, 8), inputs of 1e37, `10000*a + b`).
 """
 
 from __future__ import annotations

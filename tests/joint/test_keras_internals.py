@@ -19,6 +19,7 @@ from coloss.joint.keras_internals import (
     sync_held_state,
     traces_with_flax,
     whole_batch,
+    variable_scope,
 )
 
 pytestmark = pytest.mark.backend
@@ -34,6 +35,16 @@ def test_a_mask_travels_with_the_outputs_of_layers():
 
 def test_a_plain_output_has_no_mask():
     assert mask_of(keras.layers.Dense(2)(np.ones((2, 3), "float32"))) is None
+
+
+def test_variables_are_made_under_the_strategy_of_the_model():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with variable_scope(model):
+        model.optimizer.build(model.trainable_variables)
+    assert model.optimizer.built
+    tensorflow = keras.backend.backend() == "tensorflow"
+    assert hasattr(model, "distribute_strategy") == tensorflow
 
 
 def test_a_mask_can_be_attached():

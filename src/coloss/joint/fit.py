@@ -26,7 +26,7 @@ from coloss.joint.inputs.arrays import (
 )
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.joint.inputs.sample_batch import show_batch
-from coloss.joint.keras_internals import sync_variables
+from coloss.joint.keras_internals import sync_variables, variable_scope
 from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.optimizers.learning_rates import (
     check_learning_rates,
@@ -388,9 +388,9 @@ class FitMixin(EpochsMixin):
         layers = self._auxiliary
         parts = (*self.members.values(), layers.projectors, layers.balance)
         optimizer = self.optimizer
-        if optimizer is None or not all(part.built for part in parts):
+        if optimizer is None or optimizer.built or not all(p.built for p in parts):
             return
-        if not optimizer.built:
+        with variable_scope(self):
             optimizer.build(self.trainable_variables)
 
     def _check_trainable(self) -> None:

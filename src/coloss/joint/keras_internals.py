@@ -7,6 +7,7 @@ new Keras changes it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -42,6 +43,16 @@ def attach_mask(value: Tensor, mask: Tensor) -> None:
 def may_overwrite(filepath: FilePath) -> bool:
     """Ask on the terminal whether a file may be replaced, as Keras's `save` asks."""
     return bool(ask_to_proceed_with_overwrite(filepath))
+
+
+def variable_scope(model: keras.Model) -> AbstractContextManager[object]:
+    """Return the scope in which a model's optimizer may make its variables.
+
+    On TensorFlow that of the strategy that the model was made under, which is no part
+    of Keras's documented interface; elsewhere it does nothing.
+    """
+    strategy = getattr(model, "distribute_strategy", None)
+    return nullcontext() if strategy is None else strategy.scope()
 
 
 def producer_of(
