@@ -18,8 +18,8 @@ from coloss.joint.keras_internals import (
     split_rows,
     sync_held_state,
     traces_with_flax,
-    whole_batch,
     variable_scope,
+    whole_batch,
 )
 
 pytestmark = pytest.mark.backend
