@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from coloss.joint.autodiff import ValuesAndGradients
+from coloss.joint.explain.layer_states import states_kept
 from coloss.joint.outputs.forward import run_members
 from coloss.joint.protocols import ExplainableModel
 from coloss.objective.expression import Expression
@@ -65,7 +66,10 @@ class Flow:
             else keras.tree.map_structure(keras.ops.convert_to_tensor, part)
             for part in (dict(x), y, sample_weight)
         ]
-        return self._measure(batch)
+        if self._training:
+            return self._measure(batch)
+        with states_kept(self._model.members):
+            return self._measure(batch)
 
     def _values(
         self, x: Mapping[str, Nested], y: ByMember, sample_weight: ByMember
