@@ -101,6 +101,10 @@ def sync_variables(model: keras.Model) -> None:
         model.jax_state_sync()
 
 
+DEFAULT_BATCH = 32
+"""Rows of a batch where nobody says."""
+
+
 class OneTurn(DataAdapter):
     """Data that Keras's loop takes as one batch an epoch: a word, and no rows.
 

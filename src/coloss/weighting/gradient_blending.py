@@ -60,13 +60,7 @@ class GradientBlending(Weighting):
     def validate(
         self, state: Mapping[str, Tensor], values: Tensor, rows: Tensor
     ) -> State:
-        """Take in a validation batch.
-
-        Args:
-            state: what `init`, `update` or the last `validate` returned.
-            values: (M,) mean losses.
-            rows: their weight.
-        """
+        """Take in a validation batch; see `Weighting.validate`."""
         new = dict(state)
         new["validation"] = state["validation"] + rows * values
         new["validation_rows"] = state["validation_rows"] + rows

@@ -14,16 +14,18 @@ from coloss.joint.epochs.callbacks import BlockCallbacks, needs_every_step
 from coloss.joint.epochs.jax import free_memory, on_device
 from coloss.joint.epochs.turns import TEST, TRAIN, BlocksBase, Turns, TurnsOfFit
 from coloss.joint.inputs.arrays import is_array_data
-from coloss.joint.keras_internals import split_rows, traces_with_flax, whole_batch
+from coloss.joint.keras_internals import (
+    DEFAULT_BATCH,
+    split_rows,
+    traces_with_flax,
+    whole_batch,
+)
 from coloss.joint.steps.non_finite import NonFiniteGuard
 from coloss.typing import Callbacks, Nested
 
 LOG = logging.getLogger("coloss")
 SHARE = 0.5
 """Of the free memory that rows on the device may take."""
-
-DEFAULT_BATCH = 32
-"""Keras's."""
 
 Arguments = dict[str, Any]
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 
+from coloss.joint.explain.kept_variables import states_of, variables_kept
 from coloss.joint.explain.term_gradients import Flow
 from coloss.joint.inputs.again import Batch
 from coloss.joint.protocols import ExplainableModel
@@ -46,9 +47,8 @@ def terms_not_finite(
     # would be multiplied with.
     flows = {n: Flow(model, [one], [variable], training=True) for one, n in summands}
     others = [v for v in model.variables if v is not variable]
-    before = [keras.ops.convert_to_numpy(v.value).copy() for v in others]
     until = time.monotonic() + patience
-    try:
+    with variables_kept([*others, *states_of(model.members)]):
         for x, y, sample_weight in batches:
             found = [
                 name
@@ -57,7 +57,4 @@ def terms_not_finite(
             ]
             if found or time.monotonic() > until:
                 return found
-    finally:
-        for other, value in zip(others, before, strict=True):
-            other.assign(value)
     return []

@@ -14,7 +14,7 @@ import numpy as np
 from coloss.joint.checks.head_agreement import disagreements
 from coloss.joint.checks.label_counts import count_labels
 from coloss.joint.compiled import CompiledSettings
-from coloss.joint.explain.layer_states import states_kept
+from coloss.joint.explain.kept_variables import states_of, variables_kept
 from coloss.joint.explain.term_gradients import summand_gradients
 from coloss.joint.inputs.arrays import to_numpy
 from coloss.joint.inputs.per_member import spell_out
@@ -71,7 +71,7 @@ def _row_counts(
 ) -> dict[str, dict[str, int]]:
     """Return how many rows and labels of one batch count, by member with a loss."""
     tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
-    with states_kept(model.members):
+    with variables_kept(states_of(model.members)):
         forward = run_members(model.members, tensors, False, {})
     found = {}
     for name, loss in model.compiled_settings.losses.items():

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from coloss.joint.autodiff import ValuesAndGradients
-from coloss.joint.explain.layer_states import states_kept
+from coloss.joint.explain.kept_variables import states_of, variables_kept
 from coloss.joint.outputs.forward import run_members
 from coloss.joint.protocols import ExplainableModel
 from coloss.objective.expression import Expression
@@ -68,7 +68,7 @@ class Flow:
         ]
         if self._training:
             return self._measure(batch)
-        with states_kept(self._model.members):
+        with variables_kept(states_of(self._model.members)):
             return self._measure(batch)
 
     def _values(

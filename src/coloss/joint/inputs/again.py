@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import keras
 
 from coloss.joint.inputs.arrays import is_array_data, to_numpy
+from coloss.joint.keras_internals import DEFAULT_BATCH, split_rows
 from coloss.typing import ByMember, Nested, Tensor
 
 MOST = 10_000
@@ -30,7 +31,7 @@ def batches_again(
         x: arrays by member, or a dataset, as `fit` takes it.
         y: labels, where `x` is arrays.
         sample_weight: weights, where `x` is arrays.
-        batch_size: rows a batch of arrays; None: 32, as in Keras.
+        batch_size: rows a batch of arrays; None: as in Keras.
         held_out: last share of the rows of arrays that are not trained on.
 
     Yields:
@@ -38,8 +39,9 @@ def batches_again(
     """
     if is_array_data(x):
         data = (dict(x), y, sample_weight)
-        rows = len(keras.tree.flatten(data[0])[0])
-        rows, size = int(rows * (1.0 - held_out)), batch_size or 32
+        if held_out:
+            data, _ = split_rows(data, held_out)
+        rows, size = len(keras.tree.flatten(data[0])[0]), batch_size or DEFAULT_BATCH
         for start in range(0, rows, size):
             part = slice(start, min(start + size, rows))
             yield keras.tree.map_structure(

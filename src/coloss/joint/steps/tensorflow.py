@@ -12,9 +12,10 @@ from coloss.joint.autodiff.replica_loss import refuse_replicas
 from coloss.joint.autodiff.tensorflow import replicas
 from coloss.joint.balance.gramian import Pull
 from coloss.joint.base import StepBase
-from coloss.joint.steps.combined import balance_of, balanced, rates_of
+from coloss.joint.steps.combined import balance_of, balanced
 from coloss.joint.steps.moved_variables import moved_by_forward
 from coloss.joint.steps.overflow import RANGE, RATE, SQUARES, clears, scales_loss, slots
+from coloss.joint.steps.update import Update
 from coloss.joint.supervision.step_report import GRADIENT, STATE, UPDATE, report_of
 from coloss.typing import Nested, Tensor
 
@@ -65,6 +66,8 @@ class Steps(StepBase):
             pull = _pull(tape, values, targets)
             gradients = balanced(balance, self, pull, basis, variables)
             rates = balance.rates()
+        if variables and not self.optimizer.built:
+            self.optimizer.build(variables)
         step = _Step(self, loss, gradients, variables, moved, rates)
         place = step.take(self._loss_tracker.total.value)
         loss = tf.where(place[0] > 0, float("nan"), loss * replicas())
@@ -75,32 +78,8 @@ class Steps(StepBase):
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
 
-class _Step:
-    """An update that can be looked at before it is made, and taken back.
-
-    Args:
-        model: whose variables are moved.
-        loss: of this step.
-        gradients: of the trained variables.
-        variables: these.
-        moved: what the forward pass may have assigned, with its value before.
-        rates: factors of the networks' updates; None: 1.
-    """
-
-    def __init__(
-        self,
-        model: StepBase,
-        loss: Tensor,
-        gradients: list[Tensor],
-        variables: list[keras.Variable],
-        moved: list[tuple[keras.Variable, Tensor]],
-        rates: Tensor | None,
-    ) -> None:
-        self._model, self._moved = model, moved
-        self._loss, self._gradients, self._variables = loss, gradients, variables
-        self._factors = list(rates_of(model, rates))
-        if variables and not model.optimizer.built:
-            model.optimizer.build(variables)
+class _Step(Update):
+    """An update whose flaws are looked for in the graph."""
 
     def take(self, total: Tensor) -> Tensor:
         """Update the variables where the step is good.
@@ -111,7 +90,7 @@ class _Step:
         Returns:
             (2,) float32: what was not finite, as in `step_report`, and where.
         """
-        going = tf.math.is_finite(total + self._loss)
+        going = tf.math.is_finite(total + self.loss)
         if tf.distribute.has_strategy():
             return self._take_in_replicas(going)
         cleared = self._cleared()
@@ -208,8 +187,7 @@ class _Step:
 
     def _restore_forward(self, flaw: Tensor) -> Tensor:
         """Take back what layers assigned in the forward pass."""
-        for variable, before in self._moved:
-            variable.assign(before)
+        self.restore_forward()
         return flaw
 
     def _floats(self) -> list[tuple[keras.Variable, Tensor]]:

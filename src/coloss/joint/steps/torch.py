@@ -9,9 +9,10 @@ import torch
 
 from coloss.joint.autodiff.torch import pull_back
 from coloss.joint.base import StepBase
-from coloss.joint.steps.combined import balance_of, balanced, rates_of
+from coloss.joint.steps.combined import balance_of, balanced
 from coloss.joint.steps.moved_variables import moved_by_forward
 from coloss.joint.steps.overflow import RANGE, RATE, SQUARES, clears, scales_loss, slots
+from coloss.joint.steps.update import Update
 from coloss.joint.supervision.step_report import (
     FINE,
     GRADIENT,
@@ -89,30 +90,8 @@ class Steps(StepBase):
         return step.loss * float("nan")
 
 
-class _Step:
-    """An update that can be looked at before it is made, and taken back.
-
-    Args:
-        model: whose variables are moved.
-        loss: of this step.
-        gradients: of the trained variables.
-        variables: these.
-        moved: what the forward pass may have assigned, with its value before.
-        rates: factors of the networks' updates; None: 1.
-    """
-
-    def __init__(
-        self,
-        model: StepBase,
-        loss: Tensor,
-        gradients: list[Tensor],
-        variables: list[keras.Variable],
-        moved: list[tuple[keras.Variable, Tensor]],
-        rates: Tensor | None,
-    ) -> None:
-        self.loss, self._gradients, self._variables = loss, gradients, variables
-        self._model, self._moved = model, moved
-        self._factors = list(rates_of(model, rates))
+class _Step(Update):
+    """An update whose flaws are looked for in Python."""
 
     def cleared(self) -> Tensor | Literal[False]:
         """Return whether the step needs no further look; a scalar bool."""
@@ -176,11 +155,6 @@ class _Step:
         if kind != FINE:
             self.restore_forward()
         return kind, place
-
-    def restore_forward(self) -> None:
-        """Take back what layers assigned in the forward pass."""
-        for variable, before in self._moved:
-            variable.assign(before)
 
     def _floats(self) -> list[tuple[keras.Variable, Tensor]]:
         return [pair for pair in self._moved if pair[1].is_floating_point()]
