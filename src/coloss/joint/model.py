@@ -152,7 +152,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         aggregator: Aggregator | str | None = None,
         aggregation_level: str | None = None,
         run_eagerly: bool = False,
-        steps_per_execution: int | str = 1,
+        steps_per_execution: int | str = "auto",
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
     ) -> None:

@@ -76,7 +76,7 @@ class Training(Part):
     steps_per_execution: Annotated[
         Count | Literal["auto"],
         Field(description="Steps between two words from the device; 1: every step."),
-    ] = 1
+    ] = "auto"
     flow_every: Annotated[
         Whole, Field(description="Epochs between measurements of who moves whom.")
     ] = 5

@@ -160,7 +160,7 @@ def compile_arguments(config: Config) -> dict[str, Any]:
     for key in ("weighting", "aggregator"):
         if getattr(training, key) is not None:
             arguments[key] = getattr(training, key)
-    if training.steps_per_execution != 1:
+    if training.steps_per_execution != "auto":
         arguments["steps_per_execution"] = training.steps_per_execution
     return arguments
 

@@ -8,17 +8,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from types import FrameType
 from typing import TypeAlias
 
+import jax
+
 from coloss.joint.epochs.callbacks import NO_STEP
-from coloss.joint.epochs.jax import State, Step, StepPrograms
+from coloss.joint.epochs.jax import State, Step, StepPrograms, free_memory
 from coloss.joint.epochs.pace import Pace
 from coloss.joint.epochs.turns import TRAIN, BlocksBase, Order, Turns
 from coloss.joint.keras_internals import held_state, hold_state
+from coloss.joint.steps.trust import shows_later
 from coloss.typing import Nested, Tensor
 
 Logs = dict[str, Tensor]
+
+SHARE = 0.5
+"""Of the free memory that rows on the device, or a kept state, may take."""
 
 StepFunction: TypeAlias = Callable[[State, Iterator[Nested]], tuple[Logs, State]]
 """What Keras's loop calls: from a state and batches to logs and the state after."""
@@ -31,12 +38,22 @@ class InBlocks:
         model: the joint model.
         plain: Keras's own function, for everything else.
         step: the model's `train_step` or `test_step`.
+        quick: its `trusting_step`, for blocks that are looked at only when they are
+            done; None: there is nothing to look at.
     """
 
-    def __init__(self, model: BlocksBase, plain: StepFunction, step: Step) -> None:
+    def __init__(
+        self,
+        model: BlocksBase,
+        plain: StepFunction,
+        step: Step,
+        quick: Step | None = None,
+    ) -> None:
         """Compile nothing yet."""
         self._model, self._plain = model, plain
         self._programs, self.pace = StepPrograms(model, step), Pace()
+        self._quick = None if quick is None else StepPrograms(model, quick, trusts=True)
+        self._trusts: bool | None = None
         self._last_known = False
 
     def __call__(self, state: State, iterator: Iterator[Nested]) -> tuple[Logs, State]:
@@ -84,35 +101,105 @@ class InBlocks:
         Returns:
             The logs, the state, and the step after the last.
         """
-        programs, (many, last) = self._programs, order
-        begun, stop, blocks = time.perf_counter(), start, []
-        rows, size, whole = turns.rows, turns.size, turns.whole
-        if start < whole:
-            stop = self.pace.stop(start, whole)
-            with self._shielded():
-                found, state = programs.many(state, rows, many, (start, stop), size)
-                hold_state(self._model, state)
-            blocks.append((found, stop - start))
-        clean = True
-        if stop == whole and last is not None:
+        begun, stop = time.perf_counter(), start
+        if start < turns.whole:
+            stop = self.pace.stop(start, turns.whole)
+        clean, ends = True, stop == turns.whole and order[1] is not None
+        if ends:
             clean, self._last_known = self._last_known, True
-            with self._shielded():
-                found, state = programs.last(state, rows, last)
-                hold_state(self._model, state)
-            blocks.append((found, 1))
-            stop += 1
-        for found, steps in blocks:
-            logs, good = programs.read(found)
+        block = _Block(turns, order, start, stop, ends)
+        with self._shielded():
+            taken = None
+            if self._quick is not None and self._may_trust(state):
+                taken = block.take(self._quick, state, lambda _: None)
+            if taken is None or not taken.is_sound:
+                taken = block.take(self._programs, state, self._hold)
+            self._hold(taken.state)
+        done = start
+        for good, steps in taken.counts:
             if good < steps:
-                turns.guard.note_step(start + good)
-            start += steps
+                turns.guard.note_step(done + good)
+            done += steps
         if clean:
-            self.pace.measured(sum(n for _, n in blocks), time.perf_counter() - begun)
-        return logs, state, stop
+            self.pace.measured(done - start, time.perf_counter() - begun)
+        return taken.logs, taken.state, done
+
+    def _hold(self, state: State) -> None:
+        hold_state(self._model, state)
+
+    def _may_trust(self, state: State) -> bool:
+        """Return whether a state can be kept, and what comes next shows flaws."""
+        if self._trusts is None:
+            model = self._model
+            size = sum(array.nbytes for array in jax.tree.leaves(state))
+            self._trusts = (
+                model.guarded
+                and shows_later(model.optimizer, model.trainable_variables)
+                and size <= SHARE * free_memory()
+            )
+        return self._trusts
 
     def _shielded(self) -> AbstractContextManager[None]:
         # A first call waits for the compiler, which may take long.
         return interrupts_wait() if self.pace.started else nullcontext()
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What a block gave.
+
+    Attributes:
+        logs: after it.
+        state: after it.
+        counts: of each program: how many steps had a finite loss, and how many it took.
+    """
+
+    logs: Logs
+    state: State
+    counts: list[tuple[int, int]]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing went wrong in it."""
+        return all(good == steps for good, steps in self.counts)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The steps from `start` to `stop` on whole batches, and the small last one."""
+
+    turns: Turns
+    order: Order
+    start: int
+    stop: int
+    ends: bool
+
+    def take(
+        self, programs: StepPrograms, state: State, hold: Callable[[State], None]
+    ) -> _Taken:
+        """Take the steps.
+
+        Args:
+            programs: that take them.
+            state: before.
+            hold: told each state whose predecessor may be used up.
+        """
+        turns, (many, last), found = self.turns, self.order, []
+        if self.stop > self.start:
+            span = (self.start, self.stop)
+            one, state = programs.many(state, turns.rows, many, span, turns.size)
+            hold(state)
+            found.append((one, self.stop - self.start))
+        if self.ends and last is not None:
+            one, state = programs.last(state, turns.rows, last)
+            hold(state)
+            found.append((one, 1))
+        counts: list[tuple[int, int]] = []
+        logs: Logs = {}
+        for one, steps in found:
+            logs, good = programs.read(one)
+            counts.append((good, steps))
+        return _Taken(logs, state, counts)
 
 
 @contextmanager

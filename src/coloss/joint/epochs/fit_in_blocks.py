@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from coloss.joint.epochs.blocks import InBlocks, StepFunction
+from coloss.joint.epochs.blocks import SHARE, InBlocks, StepFunction
 from coloss.joint.epochs.callbacks import BlockCallbacks, needs_every_step
 from coloss.joint.epochs.jax import free_memory, on_device
 from coloss.joint.epochs.turns import TEST, TRAIN, BlocksBase, Turns, TurnsOfFit
@@ -24,15 +24,13 @@ from coloss.joint.steps.non_finite import NonFiniteGuard
 from coloss.typing import Callbacks, Nested
 
 LOG = logging.getLogger("coloss")
-SHARE = 0.5
-"""Of the free memory that rows on the device may take."""
 
 Arguments = dict[str, Any]
 
 
 def train_function(model: BlocksBase, plain: StepFunction) -> InBlocks:
     """Return a train function that takes blocks of steps where it is given a word."""
-    return InBlocks(model, plain, model.train_step)
+    return InBlocks(model, plain, model.train_step, model.trusting_step)
 
 
 def test_function(model: BlocksBase, plain: StepFunction) -> InBlocks:

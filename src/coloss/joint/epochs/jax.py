@@ -12,6 +12,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from coloss.joint.base import JointBase
+from coloss.joint.steps.trust import is_sound
 from coloss.typing import Nested, Tensor
 
 State: TypeAlias = tuple[list[Tensor], ...]
@@ -87,16 +88,19 @@ class StepPrograms:
 
     Args:
         model: whose metrics are logged.
-        step: its `train_step` or `test_step`.
+        step: its `train_step`, `trusting_step` or `test_step`.
+        trusts: the state that a block begins with is kept, and what comes out is looked
+            at; else the state's buffers are used up.
     """
 
-    def __init__(self, model: JointBase, step: Step) -> None:
+    def __init__(self, model: JointBase, step: Step, *, trusts: bool = False) -> None:
         """Compile nothing yet."""
-        self._model, self._step = model, step
+        self._model, self._step, self._trusts = model, step, trusts
         self._names: list[str] = []
         # The metrics' buffers are not used up: their start serves every epoch.
-        self._many = jax.jit(self._steps, donate_argnums=0, static_argnames="size")
-        self._last = jax.jit(self._one_step, donate_argnums=0)
+        used = () if trusts else (0,)
+        self._many = jax.jit(self._steps, donate_argnums=used, static_argnames="size")
+        self._last = jax.jit(self._one_step, donate_argnums=used)
 
     def many(
         self,
@@ -109,7 +113,7 @@ class StepPrograms:
         """Take the steps of a block; see `read` for what comes first.
 
         Args:
-            state: before; its buffers are used up, those of the metrics excepted.
+            state: before; unless kept, its buffers are used up, but for the metrics'.
             rows: a structure of arrays (rows, ...) on the device.
             order: (steps, size) int32, of the whole epoch; None: rows as they stand.
             span: the first step, and the one after the last.
@@ -123,7 +127,7 @@ class StepPrograms:
         """Take the step on the batch that is left.
 
         Args:
-            state: before; its buffers are used up, those of the metrics excepted.
+            state: before; unless kept, its buffers are used up, but for the metrics'.
             rows: a structure of arrays (rows, ...) on the device.
             chosen: (batch,) int32.
         """
@@ -131,7 +135,10 @@ class StepPrograms:
         return self._last(moved, metrics, rows, chosen)
 
     def read(self, found: Found) -> tuple[dict[str, Tensor], int]:
-        """Wait for a block, and return its logs and how many steps were finite."""
+        """Wait for a block, and return its logs and how many steps were finite.
+
+        It is -1 of a block after which the state must not be used.
+        """
         vector, others = found
         numbers = np.asarray(vector)
         logs: dict[str, Tensor] = dict(
@@ -156,7 +163,11 @@ class StepPrograms:
                 return rows_from(rows, number * size, size)
             return rows_at(rows, order[number])
 
-        state, good = run_steps(self._step, (*moved, metrics), batch_at, first, after)
+        start = (*moved, metrics)
+        state, good = run_steps(self._step, start, batch_at, first, after)
+        if self._trusts:
+            sound = is_sound(self._model, moved, state) & (good == after - first)
+            good = jnp.where(sound, good, -1)
         return self._logs(state, good), state
 
     def _one_step(
@@ -167,8 +178,11 @@ class StepPrograms:
         chosen: Tensor,
     ) -> tuple[Found, State]:
         logs, state = self._step((*moved, metrics), rows_at(rows, chosen))
-        state = tuple(map(list, state))
-        return self._logs(state, _is_finite(logs)), state
+        state, good = tuple(map(list, state)), _is_finite(logs)
+        if self._trusts:
+            sound = is_sound(self._model, moved, state) & (good == 1)
+            good = jnp.where(sound, good, -1)
+        return self._logs(state, good), state
 
     def _logs(self, state: State, good: Tensor) -> Found:
         """Return all numbers of the logs in one vector, and what is no number."""

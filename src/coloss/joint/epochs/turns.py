@@ -104,6 +104,13 @@ if TYPE_CHECKING:
         takes_blocks: bool
         turns: TurnsOfFit
         told_reasons: frozenset[str]
+        guarded: bool
+
+        def trusting_step(
+            self, state: tuple[list[Tensor], ...], data: Nested
+        ) -> tuple[dict[str, Tensor], tuple[list[Tensor], ...]]:
+            """Run one step whatever comes of it; see the steps on JAX."""
+            ...
 
 else:
     BlocksBase = JointBase

@@ -62,11 +62,27 @@ class Steps(StepBase):
         Returns:
             The logs, and the new state.
         """
+        if not self.guarded and balance_of(self) is None:
+            return super().train_step(state, data)
+        return self._taken(state, data, guarded=True)
+
+    def trusting_step(self, state: TrainState, data: Nested) -> Stepped:
+        """Run one step whatever comes of it; the caller looks, and can go back.
+
+        Args:
+            state: as of `train_step`.
+            data: one batch, as Keras gives it.
+
+        Returns:
+            The logs, and the new state.
+        """
+        with self._step_context.open():
+            return self._taken(state, data, guarded=False)
+
+    def _taken(self, state: TrainState, data: Nested, *, guarded: bool) -> Stepped:
         balance = balance_of(self)
         if balance is not None:
-            return self._balanced_step(balance, state, data)
-        if not self.guarded:
-            return super().train_step(state, data)
+            return self._balanced_step(balance, state, data, guarded)
         trainable, other, slots, metrics = state
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         gradient = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
@@ -80,10 +96,10 @@ class Steps(StepBase):
             training=True,
             optimizer_variables=slots,
         )
-        return self._finish(state, (x, y, sample_weight), grads, aux)
+        return self._finish(state, (x, y, sample_weight), grads, aux, guarded)
 
     def _balanced_step(
-        self, balance: Balance, state: TrainState, data: Nested
+        self, balance: Balance, state: TrainState, data: Nested, guarded: bool
     ) -> Stepped:
         """Run one step in which a weighting or an aggregator has a hand."""
         trainable, other, slots, metrics = state
@@ -130,7 +146,7 @@ class Steps(StepBase):
             rates = balance.rates()
         new_other = [scope.get_current_value(variable) for variable in others]
         aux = (loss, y_pred, new_other, metrics)
-        return self._finish(state, (x, y, sample_weight), grads, aux, rates)
+        return self._finish(state, (x, y, sample_weight), grads, aux, guarded, rates)
 
     def _finish(
         self,
@@ -138,12 +154,19 @@ class Steps(StepBase):
         data: tuple[Nested, Nested, Nested],
         grads: Values,
         aux: Updates,
+        guarded: bool,
         rates: Tensor | None = None,
     ) -> Stepped:
         """Update variables and metrics, where the step was good."""
         (trainable, other, optimizer, _), (x, y, sample_weight) = state, data
         loss, y_pred, new_other, metrics = aux
         moves = list(rates_of(self, rates))
+        if not guarded:
+            logs, metrics = self._update_metrics_variables(
+                metrics, loss, x, y, y_pred, sample_weight
+            )
+            moved = self._update(None, grads, trainable, optimizer, moves)
+            return logs, (moved[0], new_other, moved[1], metrics)
         place = self._flaw((trainable, other, optimizer), grads, new_other, moves)
         loss = jnp.where(place[0] == FINE, loss, jnp.nan)
         logs, metrics = self._update_metrics_variables(

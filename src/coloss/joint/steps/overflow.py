@@ -90,14 +90,9 @@ def clears(
         False where that is not known of the optimizer, else a scalar bool tensor:
         whether its learning rate is moderate now.
     """
-    parts = inner_optimizers(optimizer)
-    wide = all(
-        keras.backend.standardize_dtype(variable.dtype) in ("float32", "float64")
-        for variable in variables
-    )
-    if not wide or not all(_is_known(part) for part in parts):
+    if not are_known(optimizer, variables):
         return False
-    ops = keras.ops
+    parts, ops = inner_optimizers(optimizer), keras.ops
     rates = [ops.abs(ops.cast(part.learning_rate, "float32")) for part in parts]
     limits = [_largest_rate(part) for part in parts]
     fine = [rate <= limit for rate, limit in zip(rates, limits, strict=True)]
@@ -106,15 +101,44 @@ def clears(
     return fine[0] if len(fine) == 1 else ops.all(ops.stack(fine))
 
 
+def are_known(optimizer: Optimizer, variables: Sequence[keras.Variable]) -> bool:
+    """Return whether the arithmetic of an optimizer's steps is known, in float32.
+
+    Args:
+        optimizer: of the model, built.
+        variables: that it moves.
+    """
+    wide = all(variable.dtype in ("float32", "float64") for variable in variables)
+    return wide and all(_is_known(part) for part in inner_optimizers(optimizer))
+
+
 def _is_known(optimizer: Optimizer) -> bool:
-    # A subclass may do anything.
-    divides = dict(_KNOWN).get(type(optimizer))
+    divides = dict(_KNOWN).get(_class_of(optimizer))
     if divides is None or getattr(optimizer, "centered", False):
         return False
     if divides and not optimizer.epsilon >= LEAST_EPSILON:
         return False
     betas = (getattr(optimizer, name, None) for name in _BETAS)
     return all(beta is None or 0.0 <= beta <= LARGEST_BETA for beta in betas)
+
+
+def _class_of(optimizer: Optimizer) -> type:
+    """Return the class whose arithmetic an optimizer has.
+
+    A subclass may do anything, but for the one of the same name that Keras puts in a
+    class's place on PyTorch, which moves all variables at once.
+    """
+    own = type(optimizer)
+    if not own.__module__.startswith("keras."):
+        return own
+    return next(
+        (
+            base
+            for base, _ in _KNOWN
+            if base in own.__mro__ and base.__name__ == own.__name__
+        ),
+        own,
+    )
 
 
 def _largest_rate(optimizer: Optimizer) -> float:
