@@ -179,7 +179,7 @@ def in_a_loop(count, arguments, make, data):
 
 
 def check_same_work(count, arguments, data):
-    """Refuse to compare two trainers that do not minimise the same."""
+    """Refuse to compare two trainers that do not minimize the same."""
     ours = joint(count, arguments, PLAIN)
     theirs, _ = in_keras(count, arguments, by_hand, data)
     for name, net in theirs.nets.items():

@@ -1,7 +1,7 @@
 """What does the guard against numbers that are not finite cost?
 
 Two equal joint models in one process, one with the guarded step and one with Keras's
-own (`guarded = False`), train in turn; the ratio of each pair of neighbours in time is
+own (`guarded = False`), train in turn; the ratio of each pair of neighbors in time is
 noted, and their median is the cost. Whatever else the machine does slows both.
 
 Run: KERAS_BACKEND=jax python benchmarks/guard_cost.py

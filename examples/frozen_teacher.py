@@ -1,6 +1,6 @@
 """A teacher that was trained before, and stays as it is.
 
-A network on pixels (`pix`) is trained on 1000 labelled digits, saved as a `.keras`
+A network on pixels (`pix`) is trained on 1000 labeled digits, saved as a `.keras`
 file, loaded and frozen. Then it teaches a student on Fourier coefficients (`fou`) that
 has 100 labels: at the outputs (`distill`), and between layers, once by `cka` and once
 by `hint`. A frozen member runs in inference mode (no dropout, no moving batch

@@ -7,7 +7,7 @@ speech. Both views show the same hidden state of a row, the sound in 5 % of its 
 and under noise, the text in half of them (a good helper) or in 5 % (a poor one, worse
 than the main network). Every feature has its own unit and offset.
 
-The features lie on disk, are standardised with the mean and scale of the training rows,
+The features lie on disk, are standardized with the mean and scale of the training rows,
 and are read batch by batch by a `PyDataset` (a generator of (x, y) does as well). The
 layers differ in width: `hint` gets a projector, trained, and left behind when the main
 network is deployed.
@@ -44,7 +44,7 @@ ARMS = {
     "hint": {"d": 0.0, "r": 0.0, "n": 0.0, "h": 48.0},
     "distill": {"d": 1.0, "r": 0.0, "n": 0.0, "h": 0.0},
     # By rows a helper without a label is believed as far as it is sure of itself;
-    # by network, only if it is the better one: here, if it learnt the labels faster.
+    # by network, only if it is the better one: here, if it learned the labels faster.
     "gated by row": {"d": 0.0, "r": 1.0, "n": 0.0, "h": 0.0},
     "gated by network": {"d": 0.0, "r": 0.0, "n": 1.0, "h": 0.0},
 }
@@ -68,7 +68,7 @@ def write_features(folder, rows, telling, seed):
 
 
 class Stream(keras.utils.PyDataset):
-    """Reads rows from disk, standardised, in a new order each epoch."""
+    """Reads rows from disk, standardized, in a new order each epoch."""
 
     def __init__(self, tables, scales, y, rows, batch_size=100, seed=0):
         super().__init__()
@@ -146,7 +146,7 @@ def main(short=False):
             data = prepare(folder, seeds, rows, test_rows, telling)
             found, joint = train(data, epochs, rows)
             del data  # Windows cannot delete files that are open.
-        print(f"SYNTHETIC features, {case}, {LABELED} of {rows} rows labelled:")
+        print(f"SYNTHETIC features, {case}, {LABELED} of {rows} rows labeled:")
         gains = compare(found["acoustic"], "alone")
         print(f"  the helper itself: {np.mean(found['text']['alone', 'text']):.3f}\n")
         results[case] = {"found": found, "gains": gains}

@@ -75,7 +75,7 @@ def main(short=False):
     for edge in explanation.edges:
         print(f"{edge.learner} learns from {edge.source}: {edge.term}")
     found = train(*((2, 2) if short else (5, 60)))
-    print("\nTest accuracy of each network, 100 of 1000 rows labelled:")
+    print("\nTest accuracy of each network, 100 of 1000 rows labeled:")
     gains = compare(found, "alone")
     return {"found": found, "gains": gains, "edges": explanation.edges}
 

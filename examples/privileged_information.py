@@ -6,7 +6,7 @@ deploy, a modality that somebody annotated once. The helper learns from the pixe
 teaches the main network, which is then saved and used alone.
 
 Does it help? That depends on the labels, so both cases are measured: all 1000 training
-rows labelled (self-training has nothing to do then), and 100 of them.
+rows labeled (self-training has nothing to do then), and 100 of them.
 
 Run: python examples/privileged_information.py
 """

@@ -82,8 +82,8 @@ def test_missing_modalities(short):
     assert result["found"]["alone", same] == result["found"]["taught", same]
 
 
-def test_unlabelled_rows(short):
-    result, _ = short("unlabelled_rows")
+def test_unlabeled_rows(short):
+    result, _ = short("unlabeled_rows")
     check_figures(
         result["found"],
         ("labels only", "self-training", "learn_from"),

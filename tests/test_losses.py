@@ -61,7 +61,7 @@ def test_sample_weight_weighs_the_rows():
     assert found == pytest.approx((rows * weight).mean(), abs=1e-5)
 
 
-def test_unlabelled_slices_are_left_out():
+def test_unlabeled_slices_are_left_out():
     y, z = data()
     y[:3, 3:] = np.nan
     loss = coloss.losses.concatenated(NAMES, CLASSES, "a + b", from_logits=True)

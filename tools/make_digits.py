@@ -58,7 +58,7 @@ def compact(view: str, features: np.ndarray) -> np.ndarray:
         features: Float64 values `(rows, width)`.
 
     Returns:
-        The same values in the type of `DTYPES`, column-major: neighbours in one
+        The same values in the type of `DTYPES`, column-major: neighbors in one
         column resemble each other, so that the file becomes a tenth smaller.
 
     Raises:

@@ -21,7 +21,7 @@ CASES = {
     "1000 labels": (1000, 0.0),
     "40 % wrong labels": (1000, 0.4),
 }
-"""Labelled rows of 1000, and the share of wrong labels among them."""
+"""Labeled rows of 1000, and the share of wrong labels among them."""
 
 BLOCK = 1000
 """Seeds of case k are from k * BLOCK on: one program serves all cases."""
@@ -65,7 +65,7 @@ def corrupted(labels, share, seed):
 
 
 def one_hot(split):
-    """Return the same rows with dense labels; unlabelled ones are rows of NaN."""
+    """Return the same rows with dense labels; unlabeled ones are rows of NaN."""
 
     def dense(seed):
         found = split(seed)
@@ -128,7 +128,7 @@ def arms(main, helpers, data):
         "recipe": str(coloss.recipes.learn_from(main, helpers)),
         "distill": f"{own} + w*distill({outputs})",
         "distill, T=2": f"{own} + distill({outputs}, temperature=2)",
-        "distill, standardised": f"{own} + distill({outputs}, standardize=True)",
+        "distill, standardized": f"{own} + distill({outputs}, standardize=True)",
         "distill, gate by row": f'{own} + distill({outputs}, gate="row")',
         "match_logits": f"{own} + match_logits({outputs})",
         "dkd": f"{own} + dkd({outputs})",

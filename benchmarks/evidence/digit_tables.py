@@ -109,9 +109,7 @@ def _references(rows):
     for (model, inputs), some in rows.groupby(["model", "inputs"], sort=False):
         means = [f"{mean:.1f}" for mean in some["mean"]]
         lines.append(_line([f"{model}, {inputs}", *means]))
-    return (
-        "For comparison, scikit-learn on labelled rows:\n\n" + "\n".join(lines) + "\n"
-    )
+    return "For comparison, scikit-learn on labeled rows:\n\n" + "\n".join(lines) + "\n"
 
 
 def _line(cells):

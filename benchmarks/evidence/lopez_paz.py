@@ -5,7 +5,7 @@ exists only while training; a student that sees x learns its soft labels alone
 (temperature 1, imitation 1). d = 50, 200 rows to train, 1000 to test, 100 repetitions,
 softmax regressions.
 
-The set-up is that of the authors' published program: standardised inputs, RMSprop at
+The set-up is that of the authors' published program: standardized inputs, RMSprop at
 0.001, batches of 128, 1000 epochs, which is not a converged fit. Of experiment 4 there
 are three readings, and all are run:
 

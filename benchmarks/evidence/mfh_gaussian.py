@@ -139,7 +139,7 @@ def run(overlaps, seeds, steps):
     return frame
 
 
-def summarise(frame):
+def summarize(frame):
     """Return one row a gamma: mean accuracies, the gain and its 95 % interval."""
     rows = []
     for share, group in frame.groupby("gamma"):
@@ -203,7 +203,7 @@ def draw_curve(table, path):
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
-    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.axhline(0, color="gray", linewidth=0.8)
     axes.fill_between(table["gamma"], table["low"], table["high"], alpha=0.25)
     axes.plot(table["gamma"], table["gain"], marker="o", label="coloss, 95 % interval")
     axes.plot((0, 1), PAPER[0], "kx", label="reported")
@@ -222,7 +222,7 @@ def main(arguments=None):
     if given.quick:
         overlaps, seeds, steps = (0, DECISIVE), min(seeds, 40), 300
     frame = run(overlaps, seeds, steps)
-    table = summarise(frame)
+    table = summarize(frame)
     command = f"python benchmarks/evidence/mfh_gaussian.py --repetitions {seeds}"
     text = markdown(table, command + (" --quick" if given.quick else ""))
     population.write(given.out, "mfh_gaussian", frame, text)

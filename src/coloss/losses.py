@@ -53,7 +53,7 @@ def concatenated(
 
     Returns:
         A `keras.losses.Loss` of `y_true` and `y_pred`, both (batch, sum of classes).
-        A slice of NaN in `y_true` is unlabelled.
+        A slice of NaN in `y_true` is unlabeled.
 
     Raises:
         ObjectiveError: if the objective names what does not exist.
@@ -164,7 +164,7 @@ class Concatenated(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="coloss")
 class SliceAccuracy(keras.metrics.Mean):
-    """Accuracy of one network of a concatenated output, on its labelled rows.
+    """Accuracy of one network of a concatenated output, on its labeled rows.
 
     Args:
         member: the network.

@@ -18,8 +18,8 @@ def learn_from(
 ) -> Objective:
     """Return the recommended objective: the main network learns from its helpers.
 
-    Every network minimises its own loss, and each helper's predictions teach the
-    main one, on labelled and unlabelled rows alike, as long as that helper is
+    Every network minimizes its own loss, and each helper's predictions teach the
+    main one, on labeled and unlabeled rows alike, as long as that helper is
     measured to be the better network: a weak helper would harm it. The measure is
     the accuracy on validation rows, so give `fit` some; without any it is the
     accuracy while training. Chosen in `benchmarks/evidence/multiple_features.md`.

@@ -143,12 +143,12 @@ class RunFolder:
     def data(self) -> dict[str, Any] | None:
         """What it was trained on.
 
-        Keys: `rows` and `labelled` (numbers by split: train, validation, test),
-        `unlabelled` (numbers by what was found in place of a label),
+        Keys: `rows` and `labeled` (numbers by split: train, validation, test),
+        `unlabeled` (numbers by what was found in place of a label),
         `classes` (names, in the order of the outputs; None for numbers to predict),
         `class_counts` (by split, then class name), `id` (its column or None),
         `label`, `members`: by name `width`, `dtype`, `files`, `present` and
-        `missing` (rows by split), `labelled` (rows by split that have both),
+        `missing` (rows by split), `labeled` (rows by split that have both),
         `class_counts` (of these rows, as above), `dropped` (rows that the
         labels do not have), `left_out` (columns: `name`, `reason`, `example`),
         `standardized`.
@@ -200,7 +200,7 @@ class RunFolder:
         Columns: `id`, `split`, `label`, `predicted`, and with classes
         `probability_0`, `probability_1`, ... of the main network; `fused_predicted`
         and `fused_probability_0`, ... where there is a fused prediction. Labels and
-        predictions are class indices (-1: unlabelled; the input of a prediction was
+        predictions are class indices (-1: unlabeled; the input of a prediction was
         missing), or numbers (NaN).
         """
         return self.table("evaluation")

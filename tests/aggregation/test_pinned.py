@@ -39,7 +39,7 @@ def nash_by_hand():
 
 
 def cagrad_by_hand():
-    """On the edge of the ball around (1, 1, 1) towards the first gradient.
+    """On the edge of the ball around (1, 1, 1) toward the first gradient.
 
     The second is ahead on all of the ball but a corner, so the worst is the first:
     d = g0 + c |g0| g1 / |g1|.
@@ -137,7 +137,7 @@ def test_gradvac_learns_usual_cosines() -> None:
     weights, state = method.update(method.init(2), agreeing, 0)
     np.testing.assert_allclose(numbers(weights), 1.0)
     np.testing.assert_allclose(numbers(state["usual"]), [[0, 0.2], [0.2, 0]], atol=1e-6)
-    # Orthogonal gradients are now turned towards each other, to cosine 0.2.
+    # Orthogonal gradients are now turned toward each other, to cosine 0.2.
     weights, _ = method.update(state, np.eye(2), 0)
     np.testing.assert_allclose(numbers(weights), 1 + 0.2 / 0.96**0.5, rtol=1e-4)
 

@@ -33,10 +33,10 @@ def write_files(folder: Path, rows: int = 120, widths: dict[str, int] = WIDTHS) 
     csv.write_csv(pa.table(columns), folder / "labels.csv")
     for (name, width), signal in zip(widths.items(), (2.0, 3.0, 3.0), strict=True):
         seen = min(64, width)
-        centres = np.zeros((len(CLASSES), width))
-        centres[:, :seen] = np.random.default_rng(width).normal(size=(4, seen))
+        centers = np.zeros((len(CLASSES), width))
+        centers[:, :seen] = np.random.default_rng(width).normal(size=(4, seen))
         noise = random.normal(size=(rows, width))
-        values = 5 + 3 * (signal * centres[classes] + noise)
+        values = 5 + 3 * (signal * centers[classes] + noise)
         step = {"acoustic": rows + 1, "visual": 7, "text": 11}[name]
         kept = random.permutation([row for row in range(rows) if row % step or not row])
         kept = kept[kept > 0] if name != "acoustic" else kept

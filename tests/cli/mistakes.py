@@ -299,14 +299,14 @@ FILES = [
     Mistake(
         "ids with the ending of a file",
         "members.acoustic: your ids are written differently: 'clip_",
-        spoil=lambda folder: relabelled(folder, emotion_of, ending=".wav"),
+        spoil=lambda folder: relabeled(folder, emotion_of, ending=".wav"),
     ),
     Mistake(
         "a split without rows for validation",
         "fractions = { validation = 0.15 } takes them from the rows for train",
         'group = "speaker"',
         'split = "speaker"',
-        lambda folder: relabelled(folder, emotion_of, speaker="train"),
+        lambda folder: relabeled(folder, emotion_of, speaker="train"),
     ),
     Mistake(
         "labels in no file",
@@ -331,17 +331,17 @@ FILES = [
     Mistake(
         "no labels",
         "has no label at all",
-        spoil=lambda folder: relabelled(folder, lambda row: ""),
+        spoil=lambda folder: relabeled(folder, lambda row: ""),
     ),
     Mistake(
         "one class",
         "has one class only, 'sad'",
-        spoil=lambda folder: relabelled(folder, lambda row: "sad"),
+        spoil=lambda folder: relabeled(folder, lambda row: "sad"),
     ),
     Mistake(
         "numbers as classes",
         'data.task = "regression"',
-        spoil=lambda folder: relabelled(folder, lambda row: f"{row / 7}"),
+        spoil=lambda folder: relabeled(folder, lambda row: f"{row / 7}"),
     ),
     Mistake(
         "classes as numbers",
@@ -363,8 +363,8 @@ FILES = [
     ),
     Mistake(
         "too few groups",
-        "no labelled row is left",
-        spoil=lambda folder: relabelled(folder, None),
+        "no labeled row is left",
+        spoil=lambda folder: relabeled(folder, None),
     ),
     Mistake(
         "infinite features",
@@ -505,7 +505,7 @@ USES = [
 ]
 
 
-def relabelled(
+def relabeled(
     folder: Path,
     label: Callable[[int], str] | None,
     ending: str = "",

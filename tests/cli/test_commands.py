@@ -105,9 +105,9 @@ def test_the_run_folder_is_complete(run):
 def test_data_is_told_as_it_is(run):
     data = run.data
     assert sum(data["rows"].values()) == 120
-    assert sum(data["labelled"].values()) == 96
-    assert data["labelled"]["train"] < data["rows"]["train"]  # They teach.
-    assert data["labelled"]["test"] == data["rows"]["test"]
+    assert sum(data["labeled"].values()) == 96
+    assert data["labeled"]["train"] < data["rows"]["train"]  # They teach.
+    assert data["labeled"]["test"] == data["rows"]["test"]
     assert data["classes"] == list(CLASSES)
     assert sum(sum(c.values()) for c in data["class_counts"].values()) == 96
     members = data["members"]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import coloss
 from coloss.cli.app import app
-from coloss.cli.demo import summarise
+from coloss.cli.demo import summarize
 from coloss.cli.demo_runs import ARMS, VIEWS
 from coloss.study import Record, Run, StudyResult
 
@@ -83,7 +83,7 @@ def test_gains_are_paired_by_seed():
         baseline="alone",
         controls=["self-training"],
     )
-    table = summarise(result).set_index("arm")
+    table = summarize(result).set_index("arm")
     assert table.loc["taught", "gain"] == pytest.approx(0.2)
     assert 0.15 < table.loc["taught", "gain_low"] < 0.2
     assert table.loc["taught", "verdict"] == "gained"

@@ -60,7 +60,9 @@ def test_numbers_to_predict(folder):
     assert rows.classes is None
 
 
-@pytest.mark.parametrize(("way", "rows"), [("unlabelled", 6), ("drop", 5)])
+@pytest.mark.parametrize(
+    ("way", "rows"), [("unlabeled", 6), ("unlabelled", 6), ("drop", 5)]
+)
 def test_ids_without_a_label_row(folder, way, rows):
     text = (folder / "one.csv").read_text() + "new,6,60\n"
     (folder / "one.csv").write_text(text)

@@ -64,7 +64,7 @@ def test_equal_rows_are_never_on_two_sides(seed):
     assert len(sides[0] | sides[1] | sides[2]) == 1994
 
 
-def test_standardised_on_training_rows_only():
+def test_standardized_on_training_rows_only():
     split = load_digits_views(("kar",), seed=1)
     train, test = split.train[0]["kar"], split.test[0]["kar"]
     np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-5)
@@ -97,7 +97,7 @@ def source_rows(table, scaled):
     return distance.argmin(axis=1)
 
 
-def test_labelled_rows_are_nested_and_stratified():
+def test_labeled_rows_are_nested_and_stratified():
     known = {}
     for count in (10, 100, 105, 300, 1000):
         y = load_digits_views(("mor",), n_labeled=count, seed=4).train[1]

@@ -67,7 +67,7 @@ def test_classes_are_spread_evenly(form):
         assert [(y[test] == c).sum() for c in (0, 1, -1)] == [4, 8, 8]
 
 
-def test_the_split_holds_the_rows_standardised_by_those_to_train_on():
+def test_the_split_holds_the_rows_standardized_by_those_to_train_on():
     x, y = table(40, 2, np.random.default_rng(2))
     made = folds(x, y, num_folds=4, standardize=True)
     split, (train, _, test) = made(3), made.rows(3)

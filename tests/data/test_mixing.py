@@ -1,4 +1,4 @@
-"""`mix` puts labelled and unlabelled rows of different sources into one `fit`."""
+"""`mix` puts labeled and unlabeled rows of different sources into one `fit`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNLABELED = table(25, start=100, a=4, b=5)
 
 
 def seen(batches, name="a"):
-    """Return the numbers of the labelled and the unlabelled rows of an epoch."""
+    """Return the numbers of the labeled and the unlabeled rows of an epoch."""
     pieces = [batches[index] for index in range(len(batches))]
     numbers = np.concatenate([x[name][:, 0] for x, *_ in pieces]).astype(int)
     return numbers[numbers < 100].tolist(), numbers[numbers >= 100].tolist()
@@ -53,13 +53,13 @@ def test_an_epoch_covers_the_longer_source_once_and_cycles_the_shorter():
     [(1, 8, (4, 4)), (3, 8, (2, 6)), (7, 64, (8, 56)), (0.25, 10, (8, 2)),
      (1000, 8, (1, 7)), (0.001, 8, (7, 1))],
 )  # fmt: skip
-def test_ratio_is_unlabelled_rows_for_each_labelled_one(ratio, size, counts):
+def test_ratio_is_unlabeled_rows_for_each_labeled_one(ratio, size, counts):
     x, y = mix(LABELED, UNLABELED, ratio, size)[0]
     assert (int((y >= 0).sum()), int((y == -1).sum())) == counts
     assert len(x["a"]) == size
 
 
-def test_the_longer_source_may_be_the_labelled_one():
+def test_the_longer_source_may_be_the_labeled_one():
     x, y = {"a": UNLABELED["a"]}, np.zeros(25, "int32")
     batches = mix((x, y), {"a": LABELED[0]["a"]}, batch_size=8)
     known, other = (sorted(rows) for rows in reversed(seen(batches)))
@@ -114,7 +114,7 @@ def test_members_that_a_source_lacks_are_missing_on_its_rows():
         (np.ones(10), np.nan),
     ],
 )
-def test_unlabelled_rows_are_marked_for_every_kind_of_label(labels, unknown):
+def test_unlabeled_rows_are_marked_for_every_kind_of_label(labels, unknown):
     y = mix((LABELED[0], {"a": labels, "b": LABELED[1]}), UNLABELED, batch_size=8)[0][1]
     np.testing.assert_array_equal(y["a"][4:], np.full_like(y["a"][4:], unknown))
     assert (y["a"][:4] >= 0).all()
@@ -122,7 +122,7 @@ def test_unlabelled_rows_are_marked_for_every_kind_of_label(labels, unknown):
     assert (y["b"][4:] == -1).all()
 
 
-def test_unlabelled_rows_weigh_one():
+def test_unlabeled_rows_weigh_one():
     weights = np.full(10, 0.5)
     *_, found = mix((*LABELED, weights), UNLABELED, batch_size=8)[0]
     np.testing.assert_array_equal(found, [0.5] * 4 + [1] * 4)

@@ -46,7 +46,7 @@ def test_groups_stay_together_and_shares_are_near():
 
 
 def test_too_few_rows_or_groups_are_told():
-    with pytest.raises(ValueError, match="no labelled row is left for validation"):
+    with pytest.raises(ValueError, match="no labeled row is left for validation"):
         assign_parts(["a", "b"], (0.2, 0.2))
     with pytest.raises(ValueError, match="there are 2 groups"):
         assign_parts(["a"] * 9, (0.3, 0.3), groups=[0] * 4 + [1] * 5)

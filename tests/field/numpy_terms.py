@@ -181,7 +181,7 @@ def rkd_distance(s, t):
 
 def rkd_angle(s, t):
     def cosines(x):
-        e = unit(x[:, None] - x[None])  # (j, i): towards j
+        e = unit(x[:, None] - x[None])  # (j, i): toward j
         return np.einsum("jid,jkd->jik", e, e)
 
     j, i, k = np.indices((len(s),) * 3)

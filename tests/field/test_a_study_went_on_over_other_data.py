@@ -3,7 +3,7 @@
 Found by trying; that a search should refuse to go on with other settings is asked for
 in p-e-w/heretic#106, too.
 
-| neighbours | |
+| neighbors | |
 |---|---|
 | changed data | a value, a label, a row more, order, dtype, one seed, test rows only |
 | changed networks | units, activation, initial weights, a layer, a member |

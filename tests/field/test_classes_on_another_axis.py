@@ -155,7 +155,7 @@ class Case:
         own, other = self.logits("a"), self.logits("b")
         if term.startswith("match") and self.kind.labels == "binary":
             own, other = own[..., 1:], other[..., 1:]
-        if term.startswith("pseudo"):  # Void is neither labelled nor unlabelled.
+        if term.startswith("pseudo"):  # Void is neither labeled nor unlabeled.
             void = self.void.reshape(ROWS, -1)
             own = [z[~row] for z, row in zip(own, void, strict=True)]
             y = [z[~row] for z, row in zip(y, void, strict=True)]

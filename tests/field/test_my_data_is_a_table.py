@@ -133,7 +133,7 @@ def test_columns_of_different_types_are_numbers(frame, joint, expected):
     np.testing.assert_allclose(found, expected[1], rtol=1e-5)
 
 
-def test_an_empty_cell_of_a_nullable_column_is_unlabelled(joint, expected):
+def test_an_empty_cell_of_a_nullable_column_is_unlabeled(joint, expected):
     joint.reset_metrics()
     labels = pandas.Series([*Y[:5].tolist(), None], dtype="Int64")
     np.testing.assert_allclose(loss_of(joint, X, labels), expected[0], rtol=1e-5)

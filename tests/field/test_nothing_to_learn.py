@@ -109,7 +109,7 @@ def test_one_class_only(kind, joints):
     labels = np.array(same(labels), "float32" if np.isnan(unlabeled) else labels.dtype)
     labels[0] = unlabeled
     found = joints[kind].data_warnings({"main": x}, labels)
-    # A network whose output is itself a loss is trained towards zeros.
+    # A network whose output is itself a loss is trained toward zeros.
     assert len(found) == (kind != "numbers")
     assert all("one class only" in said and "tell apart" in said for said in found)
 

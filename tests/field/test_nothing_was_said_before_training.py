@@ -120,7 +120,7 @@ def test_what_is_taken_as_unlabeled_is_counted(folder):
     line = json.loads(
         call("validate", "c.toml", "--data", "--json").stdout.split("\n")[0]
     )
-    assert line["unlabelled"] == {"an empty cell or '?'": 6, "'-1'": 3}
+    assert line["unlabeled"] == {"an empty cell or '?'": 6, "'-1'": 3}
 
 
 PARTS = ["train", "validation", "train", "test"] * (ROWS // 4)
@@ -196,7 +196,7 @@ def test_train_says_what_validate_says_and_each_once(folder):
         ("drop", 3, "a: left out 3 ids without a row among the labels"),
         ("drop", 1, "a: left out 1 id without a row among the labels"),
         ("drop", 0, None),
-        ("unlabelled", 3, None),
+        ("unlabeled", 3, None),
     ],
 )
 def test_ids_without_a_label_row_that_are_dropped_are_counted(

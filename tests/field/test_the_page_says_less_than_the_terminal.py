@@ -2,7 +2,7 @@
 
 Found by trying: what the terminal says was compared with what the page says.
 
-| neighbours | |
+| neighbors | |
 |---|---|
 | controls | none, one that gains nothing, one that gains as much |
 | where | page of a study, page of its run folder |

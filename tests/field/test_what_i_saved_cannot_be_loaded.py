@@ -4,7 +4,7 @@ Sharing: of the kind of keras-team/keras#9571 ("Shared layers in submodels are
 duplicated when serialized") and keras-team/keras#19326 ("IndexError when loading a
 model with shared sub-models"). The frozen teacher was found by trying.
 
-| neighbours | |
+| neighbors | |
 |---|---|
 | members that share | 2, 3, 4 |
 | what | a layer with weights, one with statistics, one without, a nested network, two |

@@ -103,14 +103,14 @@ def evaluation(seed=0):
 
 def data():
     rows = {"train": 600, "validation": 60, "test": 100}
-    labelled = {"train": 400, "validation": 57, "test": 95}
+    labeled = {"train": 400, "validation": 57, "test": 95}
     return {
         "rows": rows,
-        "labelled": labelled,
+        "labeled": labeled,
         "classes": CLASSES,
         "class_counts": {
             split: dict.fromkeys(CLASSES, count // 4)
-            for split, count in labelled.items()
+            for split, count in labeled.items()
         },
         "id": "clip",
         "label": "emotion",

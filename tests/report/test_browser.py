@@ -48,7 +48,7 @@ def opened(browser, pages):
 
 @pytest.fixture
 def page(request, opened):
-    """Return one of them as it was at first, on a desktop in light colours."""
+    """Return one of them as it was at first, on a desktop in light colors."""
     found = opened[request.param]
     found.set_viewport_size(DESKTOP)
     found.emulate_media(color_scheme="light", media="screen")
@@ -94,7 +94,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(page, tmp_path):
     assert page.said == []
 
 
-# Colours are the same on all pages, and to measure them takes axe longest.
+# Colors are the same on all pages, and to measure them takes axe longest.
 STRUCTURE_ALONE = {"rules": {"color-contrast": {"enabled": False}}}
 
 
@@ -151,7 +151,7 @@ def test_light_and_dark(browser, pages):
 
 
 @of("study")
-def test_without_a_choice_the_colours_are_the_systems(page):
+def test_without_a_choice_the_colors_are_the_systems(page):
     page.emulate_media(color_scheme="dark")
     assert background(page) == "rgb(20, 24, 31)"
     page.wait_for_function(

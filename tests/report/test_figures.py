@@ -146,8 +146,8 @@ def test_names_cannot_leave_the_drawing(tmp_path):
 
 
 def contrast(one, other):
-    def light(colour):
-        parts = np.array(colors.to_rgb(colour))
+    def light(color):
+        parts = np.array(colors.to_rgb(color))
         linear = np.where(
             parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4
         )
@@ -157,7 +157,7 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("colour", [*style.SERIES, style.GAIN, style.HARM])
-def test_series_can_be_seen_on_both_grounds(colour):
+@pytest.mark.parametrize("color", [*style.SERIES, style.GAIN, style.HARM])
+def test_series_can_be_seen_on_both_grounds(color):
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert min(contrast(colour, ground) for ground in (style.LIGHT, style.DARK)) >= 3
+    assert min(contrast(color, ground) for ground in (style.LIGHT, style.DARK)) >= 3

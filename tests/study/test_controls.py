@@ -51,7 +51,7 @@ def test_one_summand_has_no_random_weight():
         (None, False),
     ],
 )
-def test_self_training_is_recognised(objective, is_one):
+def test_self_training_is_recognized(objective, is_one):
     assert controls.is_control(objective) is is_one
 
 

@@ -207,7 +207,7 @@ def test_seeds_with_other_shapes_are_no_population(study, same_frames, monkeypat
         train = common.rows(9 if seed == 1 else 8, random)
         return coloss.data.Split(train, common.rows(9, random), common.rows(9, random))
 
-    monkeypatch.setattr("coloss.study.engines.vectorised.FEW", 2)
+    monkeypatch.setattr("coloss.study.engines.vectorized.FEW", 2)
     made = study(data=uneven, epochs=1, arms={"alone": "main"}, seeds=3)
     together = made.run("jax", verbose=False)
     assert together.frame["seed"].tolist() == [0, 1, 2]
@@ -216,23 +216,23 @@ def test_seeds_with_other_shapes_are_no_population(study, same_frames, monkeypat
 
 @jax_only
 def test_large_networks_on_one_cpu_are_trained_one_by_one(study, monkeypatch):
-    from coloss.study.engines import programs, vectorised
+    from coloss.study.engines import programs, vectorized
 
     taken = []
-    for name in ("sequential", "vectorised"):
-        engine = getattr(vectorised, name)
+    for name in ("sequential", "vectorized"):
+        engine = getattr(vectorized, name)
 
         def noted(trial, runs, *rest, name=name, engine=engine):
             taken.append(name)
             return engine(trial, runs, *rest)
 
-        monkeypatch.setattr(vectorised, name, noted)
+        monkeypatch.setattr(vectorized, name, noted)
     made = study(arms={"alone": "main"}, epochs=1)
     made.run(verbose=False)
     monkeypatch.setattr(programs, "LARGE", 1)
     made.run(verbose=False)
     made.run("jax", verbose=False)
-    assert taken == ["vectorised", "sequential", "vectorised"]
+    assert taken == ["vectorized", "sequential", "vectorized"]
 
 
 @jax_only

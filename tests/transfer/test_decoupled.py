@@ -189,7 +189,7 @@ def test_rows_that_do_not_count_have_no_influence() -> None:
     assert_masks(term, *logits())
 
 
-def test_dkd_counts_labelled_rows_only() -> None:
+def test_dkd_counts_labeled_rows_only() -> None:
     own, other = logits()
     few = np.array([0, -1, 1, -1, 2])
     want = value(dkd_of(LABELS[[0, 2, 4]]), own[[0, 2, 4]], other[[0, 2, 4]])

@@ -37,10 +37,10 @@ def rows_of(array):
 
 
 def numpy_cka(learner, source):
-    """By centred Gram matrices: HSIC, where ours may use products of features."""
+    """By centered Gram matrices: HSIC, where ours may use products of features."""
     size = len(learner)
-    centre = np.eye(size) - 1 / size
-    own, other = (centre @ (x @ x.T) @ centre for x in map(rows_of, (learner, source)))
+    center = np.eye(size) - 1 / size
+    own, other = (center @ (x @ x.T) @ center for x in map(rows_of, (learner, source)))
     return 1 - np.trace(own @ other) / np.sqrt(
         np.trace(own @ own) * np.trace(other @ other)
     )
@@ -224,7 +224,7 @@ def test_a_large_constant_column_hides_no_other_from_cka():
     np.testing.assert_allclose(value(cka, own, other), want, atol=1e-6)
 
 
-def test_known_bug_sp_is_normalised_by_l2_not_l1():
+def test_known_bug_sp_is_normalized_by_l2_not_l1():
     own, other = features()
     wrong = []
     for x in (own, other):

@@ -65,7 +65,7 @@ def pseudo_half(learner: Any, mask: Any = None) -> Any:
 # Each term and the number of networks that it is called with here.
 TERMS = {
     "distill": (transfer.distill, 2),
-    "standardised": (distill_standard, 2),
+    "standardized": (distill_standard, 2),
     "match_logits": (transfer.match_logits, 2),
     "mutual": (transfer.mutual, 3),
     "pseudo_label": (pseudo_half, 1),
@@ -82,7 +82,7 @@ def test_distill(temperature: float) -> None:
     )
 
 
-def test_distill_standardised() -> None:
+def test_distill_standardized() -> None:
     assert_matches(
         lambda s, t: transfer.distill(s, t, 2.0, standardize=True),
         lambda s, t: kl(standardized(s), standardized(t), 2.0).mean(),
@@ -146,7 +146,7 @@ def test_temperature_scales_as_its_square(seed: int, temperature: float) -> None
 
 @given(seed=SEEDS, scale=st.sampled_from([0.1, 3.0, 100.0]))
 @settings(max_examples=10)
-def test_standardised_does_not_see_scale_and_shift(seed: int, scale: float) -> None:
+def test_standardized_does_not_see_scale_and_shift(seed: int, scale: float) -> None:
     own, other = logits(seed=seed)
     plain = value(distill_standard, own, other)
     moved = value(distill_standard, own * np.float32(scale) + 7, other)

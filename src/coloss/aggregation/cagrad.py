@@ -55,8 +55,8 @@ def cagrad_weights(gramian: Tensor, c: float) -> Tensor:
     simplex = added / total
     short = _norm(cosines, lengths * simplex)
     stationary = short <= STATIONARY * ops.sqrt(ops.sum(lengths * lengths))
-    towards = longest * radius / ops.where(stationary, 1.0, short) * simplex
-    weights = ops.where(stationary, 0.0, 1.0 / k + towards)
+    toward = longest * radius / ops.where(stationary, 1.0, short) * simplex
+    weights = ops.where(stationary, 0.0, 1.0 / k + toward)
     # In a ball of radius 0, and without gradients, there is nothing to choose.
     return ops.where(radius > 0.0, weights, 1.0 / k)
 

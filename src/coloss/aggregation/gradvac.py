@@ -65,8 +65,8 @@ def gradvac_weights(
         move = _ratio(length * (target * sine - cosine * aim), other * aim)
         different = ops.not_equal(met, own)
         move = ops.where(ops.logical_and(cosine < target, different), move, 0.0)
-        learnt = ops.where(different, beta * (cosine - target), 0.0)
-        return parts + move[:, None] * place, usual + learnt[:, None] * place
+        learned = ops.where(different, beta * (cosine - target), 0.0)
+        return parts + move[:, None] * place, usual + learned[:, None] * place
 
     # p_i = sum_k parts[i, k] g_k
     start = (ops.eye(k, dtype=gramian.dtype), usual)
@@ -81,7 +81,7 @@ def _ratio(above: Tensor, below: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class GradVac(Aggregator):
-    """Turns gradients towards the cosines that they usually have.
+    """Turns gradients toward the cosines that they usually have.
 
     See `gradvac_weights`. Level: parameter.
 

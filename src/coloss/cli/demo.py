@@ -40,14 +40,14 @@ def run_demo(output: Path, seeds: int, epochs: int) -> None:
     console.print(
         f"[bold]Main network {MAIN!r}[/] (Fourier coefficients of handwritten digits) "
         f"with helpers {' and '.join(map(repr, HELPERS))}: 1000 training rows, of "
-        f"which 100 are labelled. {counted(seeds, 'paired run')} of each arm."
+        f"which 100 are labeled. {counted(seeds, 'paired run')} of each arm."
     )
     study = demo_study(seeds, epochs)
     for arm, found in explanations(study).items():
         console.rule(f"[bold]{arm}[/]: {ARMS[arm]}", align="left")
         console.print(str(found), markup=False, highlight=False)
     result = study.run(references=True)
-    table = summarise(result)
+    table = summarize(result)
     console.print(_drawn(table))
     console.print(_beside(result.references))
     output.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def run_demo(output: Path, seeds: int, epochs: int) -> None:
     console.print(f"Report, to open in a browser: {page}", highlight=False)
 
 
-def summarise(result: StudyResult) -> pd.DataFrame:
+def summarize(result: StudyResult) -> pd.DataFrame:
     """Return one row an arm: test accuracies, and the main network's paired gain.
 
     Args:
@@ -105,7 +105,7 @@ def _drawn(table: pd.DataFrame) -> Table:
 
 def _beside(references: pd.DataFrame) -> str:
     found = [f"{name} {row['mean']:.3f}" for name, row in references.iterrows()]
-    return "scikit-learn, on the labelled rows: " + "; ".join(found) + "."
+    return "scikit-learn, on the labeled rows: " + "; ".join(found) + "."
 
 
 def _interval(row: dict, name: str) -> str:

@@ -14,7 +14,7 @@ from coloss.data.rows import (
     mapped,
     missing,
     signed,
-    unlabelled,
+    unlabeled,
 )
 from coloss.names import counted
 from coloss.typing import Tensor
@@ -83,7 +83,7 @@ def align(
         return Aligned(x, None, wanted)
     place, values = labels[0], signed(labels[1])
     return Aligned(
-        x, _placed(place, values, unlabelled(values, len(wanted)), wanted), wanted
+        x, _placed(place, values, unlabeled(values, len(wanted)), wanted), wanted
     )
 
 

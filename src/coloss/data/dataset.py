@@ -9,7 +9,7 @@ from coloss.data.rows import Structure
 
 
 class Mixed(keras.utils.PyDataset):
-    """Batches of labelled and unlabelled rows; made by `coloss.data.mix`."""
+    """Batches of labeled and unlabeled rows; made by `coloss.data.mix`."""
 
     def __init__(self, core: Mixture, **options: object) -> None:
         """Store what makes the batches."""

@@ -31,7 +31,7 @@ def load_digits_views(
     """Return the digits, split by seed into 1000, 400 and 600 rows.
 
     Each digit has 100, 40 and 60 rows in the parts. Rows that are equal in every
-    view (six pairs) are kept in one part. Every view is standardised with the mean
+    view (six pairs) are kept in one part. Every view is standardized with the mean
     and standard deviation of the training rows, which are shuffled.
 
     Args:
@@ -62,7 +62,7 @@ def load_digits_views(
     features, labels = _tables()
     random = np.random.default_rng(seed)
     parts = _split_rows(labels, random)
-    known = _labelled(labels[parts[0]], n_labeled, random)
+    known = _labeled(labels[parts[0]], n_labeled, random)
     scaled = {}
     for name in names:
         scale = Standardizer.fit(features[name][parts[0]])
@@ -113,7 +113,7 @@ def _tables() -> tuple[dict[str, np.ndarray], np.ndarray]:
 def duplicate_groups() -> np.ndarray:
     """Return (2000,) group numbers: rows equal in every view share one.
 
-    Equal pictures on both sides of a split would be remembered, not recognised.
+    Equal pictures on both sides of a split would be remembered, not recognized.
     """
     features, _ = _tables()
     table = np.hstack([features[name] for name in WIDTHS])
@@ -148,7 +148,7 @@ def _pair(block: np.ndarray) -> int:
     return -len(block)
 
 
-def _labelled(
+def _labeled(
     labels: np.ndarray, n_labeled: int | None, random: np.random.Generator
 ) -> np.ndarray:
     """Return which training rows keep their label: rounds of one row a digit."""

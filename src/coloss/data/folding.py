@@ -28,7 +28,7 @@ class Folds:
         strata: (rows,) what is spread evenly; None: nothing.
         num_folds: K.
         seed: of the first deal.
-        standardize: whether inputs are standardised by their training rows.
+        standardize: whether inputs are standardized by their training rows.
     """
 
     x: Rows
@@ -180,7 +180,7 @@ def _take(values: Rows, rows: np.ndarray) -> Rows:
 
 
 def _classes(y: Rows) -> np.ndarray | None:
-    """Return (rows,) classes, unlabelled rows as one of their own; None: no classes."""
+    """Return (rows,) classes, unlabeled rows as one of their own; None: no classes."""
     labels = np.asarray(next(iter(y.values())) if isinstance(y, Mapping) else y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

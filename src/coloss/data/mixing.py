@@ -1,4 +1,4 @@
-"""Labelled and unlabelled rows of different sources in one `fit`."""
+"""Labeled and unlabeled rows of different sources in one `fit`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def mix(
     order. The order depends on `seed` and the epoch alone.
 
     A member that one of the sources lacks is missing on its rows: rows of NaN.
-    Unlabelled rows have labels -1 (integers) or NaN (floats) and sample weight 1.
+    Unlabeled rows have labels -1 (integers) or NaN (floats) and sample weight 1.
 
     Args:
         labeled: `(x, y)` or `(x, y, sample_weight)`: x a dict by member (or one
@@ -44,7 +44,7 @@ def mix(
             `DataLoader`), or a function that returns one; its rows come in its own
             order and are batched anew.
         unlabeled: x, or an iterable of batches of x; the first part of a tuple.
-        ratio: unlabelled rows for each labelled one in a batch.
+        ratio: unlabeled rows for each labeled one in a batch.
         batch_size: rows a batch, both kinds together.
         seed: of the order of arrays.
         steps: batches an epoch; None: as many as the longer of the arrays needs.
@@ -70,7 +70,7 @@ def mix(
     second = min(max(second, 1), batch_size - 1)
     sizes = (batch_size - second, second)
     sources = (
-        _source(labeled, "labeled", _labelled, (seed, 0)),
+        _source(labeled, "labeled", _labeled, (seed, 0)),
         _source(unlabeled, "unlabeled", _inputs, (seed, 1)),
     )
     core = Mixture(sources, sizes, steps)
@@ -107,7 +107,7 @@ def _source(
     return Arrays(read(given, what), f"`{what}`", key)
 
 
-def _labelled(given: Structure, what: str) -> Parts:
+def _labeled(given: Structure, what: str) -> Parts:
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
         raise TypeError(
             f"`{what}` must be (x, y) or (x, y, sample_weight), or an iterable of "

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from coloss.data.rows import Structure, joined, leaves, mapped, missing, unlabelled
+from coloss.data.rows import Structure, joined, leaves, mapped, missing, unlabeled
 from coloss.data.sources import Arrays, Stream
 from coloss.typing import Rows
 
@@ -18,7 +18,7 @@ class Mixture:
     """The batches of `mix`, without Keras.
 
     Args:
-        sources: labelled and unlabelled.
+        sources: labeled and unlabeled.
         sizes: rows of each in a batch.
         steps: batches an epoch; None: as many as the longer of the arrays needs.
     """
@@ -56,7 +56,7 @@ class Mixture:
                 missing(own[name], 1, name)  # refuses what cannot be marked
 
     def batch(self, epoch: int, index: int) -> tuple[Structure, ...]:
-        """Return (x, y) or (x, y, sample_weight): labelled rows, then unlabelled."""
+        """Return (x, y) or (x, y, sample_weight): labeled rows, then unlabeled."""
         known, other = (
             source.rows_of(epoch, index, size, once)
             if isinstance(source, Arrays)
@@ -73,7 +73,7 @@ class Mixture:
                 for part, rows in zip((known, other), counts, strict=True)
             ]
             x[name] = joined(*pieces)
-        y = joined(known["y"], unlabelled(known["y"], counts[1]))
+        y = joined(known["y"], unlabeled(known["y"], counts[1]))
         parts: tuple[Structure, ...] = (x.get(ONE, x), y)
         if "weight" in known:
             parts = (*parts, _with_ones(known["weight"], counts[1]))
@@ -102,9 +102,9 @@ def _check_forms(first: dict[str, Structure], second: dict[str, Structure]) -> N
         ]
         if forms[0] != forms[1]:
             of = f" of {name!r}" if name else ""
-            labelled, other = (_told(form) for form in forms)
+            labeled, other = (_told(form) for form in forms)
             raise ValueError(
-                f"x{of} has rows of shape {labelled} in `labeled` and {other} in "
+                f"x{of} has rows of shape {labeled} in `labeled` and {other} in "
                 "`unlabeled`."
             )
 

@@ -115,8 +115,8 @@ def missing(tree: Tree, rows: int, name: str) -> Tree:
     return mapped(lambda array: _filled(array, rows, 0), tree)
 
 
-def unlabelled(tree: Tree, rows: int) -> Tree:
-    """Return labels that say "unlabelled": -1 for integers, NaN for floats."""
+def unlabeled(tree: Tree, rows: int) -> Tree:
+    """Return labels that say "unlabeled": -1 for integers, NaN for floats."""
     return mapped(lambda array: _filled(array, rows, -1), tree)
 
 

@@ -33,13 +33,13 @@ def assign_parts(
 ) -> np.ndarray:
     """Return the part of every row: train, validation or test.
 
-    Labelled rows are dealt out, class by class where `stratify`; rows without a label
+    Labeled rows are dealt out, class by class where `stratify`; rows without a label
     are all for training, unless their group is elsewhere. A group stays together; then
     shares and classes are met as closely as groups allow.
 
     Args:
         labels: (n,), None where there is none.
-        shares: of validation and test among labelled rows.
+        shares: of validation and test among labeled rows.
         groups: (n,), such as speakers.
         stratify: whether classes have the same share in every part.
         seed: of the dealing.
@@ -48,7 +48,7 @@ def assign_parts(
         (n,) of "train", "validation", "test".
 
     Raises:
-        ValueError: if a part would have no labelled row though its share is not 0.
+        ValueError: if a part would have no labeled row though its share is not 0.
 
     Examples:
         >>> parts = assign_parts(["a", "b"] * 10, (0.2, 0.2))
@@ -70,10 +70,10 @@ def assign_parts(
         zip(PARTS, (1 - sum(shares), *shares), strict=True)
     ):
         if share > 0 and not (known & (parts == number)).any():
-            unit = "groups" if groups is not None else "labelled rows"
+            unit = "groups" if groups is not None else "labeled rows"
             count = int(known.sum()) if groups is None else len(set(groups))
             raise ValueError(
-                f"no labelled row is left for {part} (share {share:.2g}): there are "
+                f"no labeled row is left for {part} (share {share:.2g}): there are "
                 f"{count} {unit}."
             )
     return np.array(PARTS)[parts]
@@ -112,7 +112,7 @@ def _by_group(
     for group in order:
         row = counts[group]
         if not row.any():
-            continue  # Unlabelled: for training.
+            continue  # Unlabeled: for training.
         # Relative to what a part wants: a small part does not fill up first.
         scale = np.maximum(wanted.sum(axis=1), 1e-9)
         before = ((have - wanted) ** 2).sum(axis=1)

@@ -48,7 +48,7 @@ class Standardizer:
         return self.scale**2
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """Return the rows (n, features) standardised, in float32."""
+        """Return the rows (n, features) standardized, in float32."""
         return ((np.asarray(rows, "float64") - self.mean) / self.scale).astype(
             "float32"
         )

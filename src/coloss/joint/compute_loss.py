@@ -32,7 +32,7 @@ def _infinite(inputs: Nested) -> Tensor:
 
 
 class ComputeLossMixin(JointBase):
-    """`compute_loss`, where everything that is minimised comes together."""
+    """`compute_loss`, where everything that is minimized comes together."""
 
     def compute_loss(
         self,

@@ -156,7 +156,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
     ) -> None:
-        """Set what is minimised, and how.
+        """Set what is minimized, and how.
 
         Args:
             optimizer: one for all members, or a dict by member in which `"*"`

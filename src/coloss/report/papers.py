@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from coloss.report import prepare
 from coloss.report.prepare.curves import History, Members
 from coloss.report.prepare.rows import Flow
-from coloss.report.style import HARM, NEUTRAL, SERIES, VERDICTS, colours, marks
+from coloss.report.style import HARM, NEUTRAL, SERIES, VERDICTS, colors, marks
 from coloss.writing import whole
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def learning_curves(history: History, members: Members, metric: str = "loss") ->
     """Draw one metric of every network: training dotted, validation solid."""
     table = prepare.learning_curves(history, members, metric)
     figure, axes = _axes("epoch", metric)
-    colour, mark = colours(members), marks(members)
+    color, mark = colors(members), marks(members)
     both = table["part"].nunique() > 1
     for (member, part), rows in table.groupby(["member", "part"], sort=False):
         solid = part == "validation" or not both
@@ -62,7 +62,7 @@ def learning_curves(history: History, members: Members, metric: str = "loss") ->
             rows["epoch"],
             rows["value"],
             linestyle="-" if solid else ":",
-            color=colour[member],
+            color=color[member],
             marker=mark[member][1] if solid else None,
             markevery=max(1, len(rows) // 9),
             markersize=4,
@@ -75,14 +75,14 @@ def terms(history: History, summands: Sequence[str]) -> Figure:
     """Draw the terms of the objective on top of each other, epoch by epoch."""
     table = prepare.stacked_terms(history, summands)
     figure, axes = _axes("epoch", "term's share of the objective")
-    colour = colours(table["term"])
+    color = colors(table["term"])
     for i, (term, rows) in enumerate(table.groupby("term", sort=False)):
         axes.bar(
             rows["epoch"],
             rows["value"],
             bottom=rows["base"],
             width=0.9,
-            color=colour[term],
+            color=color[term],
             hatch=("", "//", "..", "xx")[i % 4],
             edgecolor="white",
             linewidth=0,
@@ -97,13 +97,13 @@ def coefficients(history: History, names: Iterable[str] = ()) -> Figure:
     table = prepare.coefficient_curves(history, names)
     figure, axes = _axes("epoch", "value")
     keys = table["kind"] + " " + table["name"]
-    colour, mark = colours(keys), marks(keys)
+    color, mark = colors(keys), marks(keys)
     for (kind, name), rows in table.groupby(["kind", "name"], sort=False):
         key = f"{kind} {name}"
         axes.plot(
             rows["epoch"],
             rows["value"],
-            color=colour[key],
+            color=color[key],
             marker=mark[key][1],
             markevery=max(1, len(rows) // 9),
             markersize=4,
@@ -175,7 +175,7 @@ def forest(compared: pd.DataFrame, metric: str = "") -> Figure:
     """Draw the gain of each arm over the baseline, with its interval."""
     table = prepare.forest(compared)
     figure, axes = _axes(f"gain in {metric}" if metric else "gain", "")
-    for verdict, (colour, _, mark) in VERDICTS.items():
+    for verdict, (color, _, mark) in VERDICTS.items():
         rows = table[table["verdict"] == verdict]
         if rows.empty:
             continue
@@ -185,9 +185,9 @@ def forest(compared: pd.DataFrame, metric: str = "") -> Figure:
             rows.index,
             xerr=ends,
             fmt=mark,
-            color=colour,
+            color=color,
             capsize=3,
-            markerfacecolor="none" if verdict == "no evidence" else colour,
+            markerfacecolor="none" if verdict == "no evidence" else color,
             label=verdict,
         )
     axes.axvline(0, color=NEUTRAL, linestyle="--", linewidth=1)
@@ -200,14 +200,14 @@ def arm_curves(history: pd.DataFrame, entry: str) -> Figure:
     """Draw an entry of the history: the mean of each arm's runs and their spread."""
     table = prepare.arm_curves(history, entry)
     figure, axes = _axes("epoch", entry)
-    colour = colours(table["arm"])
+    color = colors(table["arm"])
     for arm, rows in table.groupby("arm", sort=False):
-        axes.plot(rows["epoch"], rows["mean"], color=colour[arm], label=_plain(arm))
+        axes.plot(rows["epoch"], rows["mean"], color=color[arm], label=_plain(arm))
         axes.fill_between(
             rows["epoch"],
             rows["low"].to_numpy("float64"),
             rows["high"].to_numpy("float64"),
-            color=colour[arm],
+            color=color[arm],
             alpha=0.2,
             linewidth=0,
         )
@@ -243,7 +243,7 @@ def teaching(
     axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5))
     axes.set_axis_off()
     places = {node.name: (node.x, node.y) for node in diagram.nodes}
-    colour = colours(places)
+    color = colors(places)
     for link in diagram.links:
         start, end = places[link.source], places[link.learner]
         if link.source == link.learner:
@@ -253,7 +253,7 @@ def teaching(
             end,
             arrowstyle=f"-|>,head_width={2 + link.width / 2},head_length=6",
             connectionstyle=f"arc3,rad={-1.6 if link.source == link.learner else 0.16}",
-            color=HARM if link.pushed else colour[link.source],
+            color=HARM if link.pushed else color[link.source],
             linestyle="--" if link.pushed else "-",
             linewidth=link.width / 1.6,
             shrinkA=24,
@@ -272,7 +272,7 @@ def teaching(
             bbox={
                 "boxstyle": "round,pad=0.5",
                 "facecolor": "white",
-                "edgecolor": colour[node.name],
+                "edgecolor": color[node.name],
                 "linewidth": 2.4 if node.main else 1.4,
                 "linestyle": "-" if node.state == "trained" else "--",
             },
@@ -314,11 +314,11 @@ def _heat_map(
     table: pd.DataFrame,
     levels: np.ndarray,
     text: np.ndarray,
-    colouring: tuple[str, float, float],
+    coloring: tuple[str, float, float],
     titles: tuple[str, str],
 ) -> Figure:
     figure, axes = _axes(*titles)
-    name, low, high = colouring
+    name, low, high = coloring
     image = axes.imshow(levels, cmap=name, vmin=low, vmax=high, aspect="auto")
     columns, rows = list(map(_plain, table.columns)), list(map(_plain, table.index))
     if columns == rows and max(map(len, columns), default=0) > _LONGEST:

@@ -1,8 +1,8 @@
-"""Colours, lines and marks that all figures share.
+"""Colors, lines and marks that all figures share.
 
-Every colour of a series has a contrast of at least 3:1 with the light and with the
+Every color of a series has a contrast of at least 3:1 with the light and with the
 dark background (WCAG 2.2, 1.4.11), so that a figure is drawn once for both. Series
-differ by mark, too, not by colour alone.
+differ by mark, too, not by color alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NEUTRAL, GAIN, HARM = "#6B7A8F", "#0E8A80", "#B5563C"
 """Of what says nothing, of what is good for a network, and of what harms it."""
 
 VERDICTS = {
-    # verdict: (colour, plotly's mark, matplotlib's mark)
+    # verdict: (color, plotly's mark, matplotlib's mark)
     "gained": (GAIN, "diamond", "D"),
     "no evidence": (NEUTRAL, "circle-open", "o"),
     "harmed": (HARM, "x", "X"),
@@ -46,8 +46,8 @@ MARKS = (
 )
 
 
-def colours(names: Iterable[str]) -> dict[str, str]:
-    """Return a colour for each name, in order; from the ninth on they repeat."""
+def colors(names: Iterable[str]) -> dict[str, str]:
+    """Return a color for each name, in order; from the ninth on they repeat."""
     unique = dict.fromkeys(names)
     return {name: SERIES[i % len(SERIES)] for i, name in enumerate(unique)}
 

@@ -1,6 +1,6 @@
 """What scikit-learn reaches on the same rows: logistic regression and an SVM.
 
-They see the labelled training rows, choose C on validation rows, and are measured on
+They see the labeled training rows, choose C on validation rows, and are measured on
 test rows. With all inputs concatenated they say what the inputs hold together; with the
 main network's inputs alone, what a plain classifier makes of them.
 """
@@ -32,7 +32,7 @@ def references(rows: Rows, seeds: Iterable[int], main: str) -> pd.DataFrame:
 
     Returns:
         By classifier and inputs: `mean`, `low`, `high` (95 %) over the seeds, of the
-        accuracy on labelled test rows.
+        accuracy on labeled test rows.
 
     Raises:
         ImportError: if scikit-learn is not installed.
@@ -102,7 +102,7 @@ def _accuracy(make: Maker, parts: list[tuple[np.ndarray, np.ndarray]]) -> float:
 
 
 def _part(part: tuple[Any, Any], main: str) -> Part:
-    """Return the rows that are labelled: inputs by member, and the classes."""
+    """Return the rows that are labeled: inputs by member, and the classes."""
     x, y = part
     classes, known = _classes(y[main] if isinstance(y, Mapping) else y)
     inputs = x if isinstance(x, Mapping) else {"": x}

@@ -157,17 +157,17 @@ def _among(own: Tensor, other: Tensor, labels: Tensor) -> Tensor:
 
 
 def _across(values: Tensor) -> Tensor:
-    """Return rows centred and of norm 1; their products are correlations."""
+    """Return rows centered and of norm 1; their products are correlations."""
     return _standard(values, None, -1)
 
 
 def _down(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Return columns centred and of norm 1 over the rows that count; 0 elsewhere."""
+    """Return columns centered and of norm 1 over the rows that count; 0 elsewhere."""
     return _standard(values, mask, 0)
 
 
 def _standard(values: Tensor, mask: Tensor | None, axis: int) -> Tensor:
-    """Return probabilities centred and of norm 1 along an axis; 0 where constant.
+    """Return probabilities centered and of norm 1 along an axis; 0 where constant.
 
     The largest is subtracted first, so that equal values become exactly 0 and no
     rounding is blown up to a direction.
@@ -176,19 +176,19 @@ def _standard(values: Tensor, mask: Tensor | None, axis: int) -> Tensor:
     if mask is not None:
         known = ops.where(ops.expand_dims(mask, -1), values, ops.zeros_like(values))
     largest = ops.stop_gradient(ops.max(known, axis=axis, keepdims=True))
-    centred = keep(values - largest, mask)
+    centered = keep(values - largest, mask)
     if axis == 0:
-        mean = ops.sum(centred, axis=0, keepdims=True) / count(mask, centred)
+        mean = ops.sum(centered, axis=0, keepdims=True) / count(mask, centered)
     else:
-        mean = ops.mean(centred, axis=axis, keepdims=True)
-    centred = keep(centred - mean, mask)
-    peak = ops.stop_gradient(ops.max(ops.abs(centred), axis=axis, keepdims=True))
+        mean = ops.mean(centered, axis=axis, keepdims=True)
+    centered = keep(centered - mean, mask)
+    peak = ops.stop_gradient(ops.max(ops.abs(centered), axis=axis, keepdims=True))
     alive = ops.greater(peak, ROUNDING * largest)
     # A correlation has no scale, so a constant divisor leaves its gradient exact.
-    centred = centred / ops.where(alive, peak, ops.ones_like(peak))
-    centred = ops.where(alive, centred, ops.zeros_like(centred))
-    square = ops.sum(ops.square(centred), axis=axis, keepdims=True)
-    return centred / ops.sqrt(ops.where(alive, square, ops.ones_like(square)))
+    centered = centered / ops.where(alive, peak, ops.ones_like(peak))
+    centered = ops.where(alive, centered, ops.zeros_like(centered))
+    square = ops.sum(ops.square(centered), axis=axis, keepdims=True)
+    return centered / ops.sqrt(ops.where(alive, square, ops.ones_like(square)))
 
 
 def _check_weights(term: str, **weights: float) -> None:

@@ -33,7 +33,7 @@ def hint(
 
     with r a projector, applied by the caller where the widths differ. Romero et al.,
     ICLR 2015, "FitNets: Hints for Thin Deep Nets", who halve the squared norm of the
-    plain difference. Here rows are normalised, so that the size of the features has no
+    plain difference. Here rows are normalized, so that the size of the features has no
     say, and the mean is over rows and the D numbers of each: the value is
     2 (1 - cos) / D, and a weight of D / 2 makes it 1 - cos.
 

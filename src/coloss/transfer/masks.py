@@ -227,7 +227,7 @@ def peak_scaled(
     return ops.where(alive, scaled, ops.zeros_like(values))
 
 
-def centred(values: Tensor, mask: Tensor | None) -> Tensor:
+def centered(values: Tensor, mask: Tensor | None) -> Tensor:
     """Return (B, D) values minus their column means over the rows that count.
 
     The largest value of each column is subtracted first: a constant column becomes

@@ -6,7 +6,7 @@ from keras import ops
 
 from coloss.transfer.masks import (
     TINY,
-    centred,
+    centered,
     count,
     flat,
     floor_of,
@@ -24,12 +24,12 @@ USUAL_BATCH = 64
 
 
 def cka(learner: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
-    r"""Linear centred kernel alignment, as a distance.
+    r"""Linear centered kernel alignment, as a distance.
 
     $$1 - \frac{\lVert X_s^\top X_t \rVert_F^2}
       {\lVert X_s^\top X_s \rVert_F \, \lVert X_t^\top X_t \rVert_F}$$
 
-    with the columns of $X$ centred over the rows that count. Kornblith et al., ICML
+    with the columns of $X$ centered over the rows that count. Kornblith et al., ICML
     2019, "Similarity of Neural Network Representations Revisited" (the biased
     estimator). Does not change under rotation, isotropic scaling and shift of either
     side. Weight 1 is one unit of CKA.
@@ -92,7 +92,7 @@ def sp(learner: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def pkt(learner: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
-    r"""Probabilistic knowledge transfer: rows keep the source's neighbours.
+    r"""Probabilistic knowledge transfer: rows keep the source's neighbors.
 
     $$\mathrm{mean}_{ij} \; q^t_{ij} \log (q^t_{ij} / q^s_{ij}), \qquad
       q_{ij} = k_{ij} / \textstyle\sum_l k_{il}, \quad k_{ij} = (\cos_{ij} + 1) / 2$$
@@ -100,7 +100,7 @@ def pkt(learner: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
     Passalis and Tefas, ECCV 2018, "Learning Deep Representations with Probabilistic
     Knowledge Transfer". The mean is over all pairs of rows, as in their code, so that
     weight 1 is theirs; times B it is a divergence a row. As there, a row is a
-    neighbour of itself, and 1e-7 is added to both probabilities inside the logarithm.
+    neighbor of itself, and 1e-7 is added to both probabilities inside the logarithm.
     Does not change when a row is scaled, nor under rotation of either side.
 
     Args:
@@ -116,12 +116,12 @@ def pkt(learner: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
         ValueError: for unequal numbers of rows.
     """
     mask, learner, source = pair("pkt", mask, learner, source)
-    own, other = (_neighbours(x, mask) for x in (learner, source))
+    own, other = (_neighbors(x, mask) for x in (learner, source))
     terms = other * (ops.log(other + 1e-7) - ops.log(own + 1e-7))
     return ops.sum(keep(terms, mask)) / ops.square(count(mask, own))
 
 
-def _neighbours(values: Tensor, mask: Tensor | None) -> Tensor:
+def _neighbors(values: Tensor, mask: Tensor | None) -> Tensor:
     """Return each row's shares (B, B) of similarity to the rows that count."""
     directions = unit(values)
     cosines = ops.matmul(directions, ops.transpose(directions))
@@ -143,13 +143,13 @@ def pair(
 
 
 def spread(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Return (B, D) values centred over the rows that count, of magnitude about 1.
+    """Return (B, D) values centered over the rows that count, of magnitude about 1.
 
     A column whose differences are within the rounding of its own values becomes 0: a
     layer that is constant would otherwise be compared by its noise. A large offset of
     another column has no say in that.
     """
-    shifted = centred(values, mask)
+    shifted = centered(values, mask)
     reach = ops.max(ops.abs(shifted), axis=0, keepdims=True)
     alive = ops.greater(ops.stop_gradient(reach), floor_of(values, axis=0))
     return peak_scaled(ops.where(alive, shifted, ops.zeros_like(shifted)))

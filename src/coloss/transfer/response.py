@@ -199,11 +199,11 @@ def standardized(logits: Tensor) -> Tensor:
     their rounded mean would leave noise to be scaled up.
     """
     logits = logits - ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))
-    centred = logits - ops.mean(logits, axis=-1, keepdims=True)
-    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+    centered = logits - ops.mean(logits, axis=-1, keepdims=True)
+    variance = ops.mean(ops.square(centered), axis=-1, keepdims=True)
     alive = ops.greater(variance, 0)
     std = ops.sqrt(ops.where(alive, variance, ops.ones_like(variance)))
-    return ops.where(alive, centred / (std + 1e-7), ops.zeros_like(centred))
+    return ops.where(alive, centered / (std + 1e-7), ops.zeros_like(centered))
 
 
 def check_classes(term: str, learner: Tensor, *sources: Tensor, least: int = 2) -> None:

@@ -23,7 +23,7 @@ class IMTLL(Weighting):
     $w_k L_k = 1$. With the aggregator `IMTLG` it is the whole method IMTL.
 
     Reference:
-        Liu et al. 2021, "Towards Impartial Multi-task Learning", ICLR, section 3.2.
+        Liu et al. 2021, "Toward Impartial Multi-task Learning", ICLR, section 3.2.
     """
 
     positive: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Uncertainty: each summand's noise is learnt, and a noisy one counts less."""
+"""Uncertainty: each summand's noise is learned, and a noisy one counts less."""
 
 from __future__ import annotations
 

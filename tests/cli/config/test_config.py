@@ -85,7 +85,7 @@ def test_the_schema_describes_every_key():
     assert schema["additionalProperties"] is False
     data = schema["$defs"]["Data"]["properties"]
     assert all("description" in data[key] for key in ("id", "split", "unlisted"))
-    assert data["unlisted"]["enum"] == ["refuse", "unlabelled", "drop"]
+    assert data["unlisted"]["enum"] == ["refuse", "unlabeled", "drop"]
 
 
 def test_what_the_docs_show_is_valid():

@@ -13,7 +13,7 @@ from coloss.weighting import AGM
 
 pytestmark = pytest.mark.backend
 ROWS = 12
-# A regression of its own, and one towards the other network.
+# A regression of its own, and one toward the other network.
 OBJECTIVE = "a + b + 2*match_logits(b >> a)"
 
 

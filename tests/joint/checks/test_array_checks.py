@@ -36,9 +36,9 @@ NAN = float("nan")
 OBJECTIVE = "main + helper + size + w*flag"
 
 
-def network(width, units, activation, normalise=False):
+def network(width, units, activation, normalize=False):
     layers = [keras.Input((width,))]
-    if normalise:
+    if normalize:
         layers.append(keras.layers.BatchNormalization(name="norm"))
     layers.append(keras.layers.Dense(units, activation, name="out"))
     return keras.Sequential(layers)
@@ -49,7 +49,7 @@ def networks():
         "main": network(4, 3, "softmax"),
         "helper": network(5, 3, "softmax"),
         "size": network(4, 2, None),
-        "flag": network(4, 1, "sigmoid", normalise=True),
+        "flag": network(4, 1, "sigmoid", normalize=True),
     }
 
 

@@ -78,14 +78,14 @@ def weights_after(model):
     )
 
 
-def test_unlabelled_rows_after_a_fit_without_are_left_out():
-    unlabelled = np.where(np.arange(16) % 2, Y, -1)
+def test_unlabeled_rows_after_a_fit_without_are_left_out():
+    unlabeled = np.where(np.arange(16) % 2, Y, -1)
     model = joined()
     model.fit(WHOLE, Y, batch_size=16, shuffle=False, verbose=0)
-    model.fit(WHOLE, unlabelled, batch_size=16, shuffle=False, verbose=0)
+    model.fit(WHOLE, unlabeled, batch_size=16, shuffle=False, verbose=0)
     other = joined()
     other.fit(WHOLE, Y, batch_size=16, shuffle=False, verbose=0)
-    other.train_on_batch(WHOLE, unlabelled)
+    other.train_on_batch(WHOLE, unlabeled)
     np.testing.assert_allclose(weights_after(model), weights_after(other), atol=1e-6)
 
 
@@ -94,11 +94,11 @@ def test_a_step_outside_of_fit_looks_again():
     model, other = joined(), joined()
     model.fit(WHOLE, Y, batch_size=16, shuffle=False, verbose=0)
     other.fit(WHOLE, Y, batch_size=16, shuffle=False, verbose=0)
-    unlabelled = np.where(np.arange(16) % 2, Y, -1)
+    unlabeled = np.where(np.arange(16) % 2, Y, -1)
     tensor = keras.ops.convert_to_tensor
     inputs = {name: tensor(values) for name, values in HOLES.items()}
-    model.train_step((inputs, tensor(unlabelled)))
-    other.fit(HOLES, unlabelled, batch_size=16, shuffle=False, verbose=0)
+    model.train_step((inputs, tensor(unlabeled)))
+    other.fit(HOLES, unlabeled, batch_size=16, shuffle=False, verbose=0)
     assert np.isfinite(weights_after(model)).all()
     np.testing.assert_allclose(weights_after(model), weights_after(other), atol=1e-6)
 

@@ -124,7 +124,7 @@ def test_an_instance_is_copied_for_each_member(linear):
     assert found["a_f1_score"] != found["b_f1_score"]
 
 
-def test_auc_ignores_unlabelled_rows(linear):
+def test_auc_ignores_unlabeled_rows(linear):
     network = linear(4, 1, "sigmoid")
     model = JointModel({"a": network})
     model.compile("sgd", "binary_crossentropy", metrics=[keras.metrics.AUC()])
@@ -138,7 +138,7 @@ def test_auc_ignores_unlabelled_rows(linear):
     assert found[key] == pytest.approx(float(one.result()), abs=1e-6)
 
 
-def test_metrics_ignore_unlabelled_and_missing_rows(linear):
+def test_metrics_ignore_unlabeled_and_missing_rows(linear):
     members = {"a": linear(4), "b": linear(5, 2, None, seed=1)}
     model = JointModel(members)
     metrics = {"a": ["accuracy"], "b": ["mae", keras.metrics.RootMeanSquaredError()]}

@@ -88,7 +88,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_unlabelled_and_missing_rows_give_what_their_subset_gives(
+def test_unlabeled_and_missing_rows_give_what_their_subset_gives(
     kind, linear, step, same
 ):
     loss, activation, units, y, filler = KINDS[kind]
@@ -215,7 +215,7 @@ def test_no_nan_reaches_a_weight_however_rows_are_missing(deep):
     assert all(np.all(np.isfinite(w)) for w in model.get_weights())
 
 
-def test_unlabelled_rows_teach_and_weights_do_not_weigh_teaching(linear, step, same):
+def test_unlabeled_rows_teach_and_weights_do_not_weigh_teaching(linear, step, same):
     members = {"a": linear(4), "b": linear(5, seed=1)}
     model = joined(members, "a + distill(b >> a, temperature=2)")
     x = {"a": XA, "b": masked(XB, OTHER)}

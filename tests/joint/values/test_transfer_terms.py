@@ -120,7 +120,7 @@ def test_coteach_weighs_the_learners_own_rows():
     assert found == pytest.approx((weight * rows["a"]).sum(), rel=1e-4)
 
 
-def test_decoupled_distillation_uses_labelled_rows_only():
+def test_decoupled_distillation_uses_labeled_rows_only():
     y = Y.copy()
     y[8:] = -1
     model = joined("dkd(b >> a)")

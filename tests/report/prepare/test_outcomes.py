@@ -91,14 +91,14 @@ def test_probabilities_are_in_the_order_of_their_numbers():
 def test_rows_of_each_class_and_without_a_label():
     data = {
         "rows": {"train": 10, "test": 3},
-        "labelled": {"train": 4, "test": 3},
+        "labeled": {"train": 4, "test": 3},
         "class_counts": {"train": {"x": 1, "y": 3}, "test": {"x": 3}},
     }
     assert prepare.class_counts(data).to_numpy().tolist() == [
         ["train", "x", 1],
         ["train", "y", 3],
-        ["train", "unlabelled", 6],
+        ["train", "unlabeled", 6],
         ["test", "x", 3],
     ]
-    without = {"rows": {"train": 10}, "labelled": {"train": 4}, "class_counts": None}
-    assert prepare.class_counts(without)["class"].tolist() == ["labelled", "unlabelled"]
+    without = {"rows": {"train": 10}, "labeled": {"train": 4}, "class_counts": None}
+    assert prepare.class_counts(without)["class"].tolist() == ["labeled", "unlabeled"]

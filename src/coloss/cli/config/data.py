@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from coloss.cli.config.base import Part, Share, Whole
 
@@ -14,7 +14,7 @@ ROW = "row"
 
 
 class Fractions(Part):
-    """Shares of the labelled rows that are not trained on."""
+    """Shares of the labeled rows that are not trained on."""
 
     validation: Annotated[float, Field(gt=0, lt=1, description="To select on.")] = 0.15
     test: Annotated[Share, Field(description="To report, never selected on.")] = 0.15
@@ -67,12 +67,13 @@ class Data(Part):
     missing_labels: Annotated[
         list[Label] | None,
         Field(
-            description="Labels that mean: unlabelled. An empty cell always does; "
+            description="Labels that mean: unlabeled. An empty cell always does; "
             'when left out, "?" as well, and -1 among classes.'
         ),
     ] = None
     unlisted: Annotated[
-        Literal["refuse", "unlabelled", "drop"],
+        Literal["refuse", "unlabeled", "drop"],
+        BeforeValidator(lambda word: {"unlabelled": "unlabeled"}.get(str(word), word)),
         Field(description="What becomes of ids that the label file does not have."),
     ] = "refuse"
     split: Annotated[

@@ -67,13 +67,13 @@ class GaussianNoise(_Layer):
 
 
 class LayerNormalization(_Layer):
-    """Normalises each row."""
+    """Normalizes each row."""
 
     kind: Literal["layer_norm"]
 
 
 class BatchNormalization(_Layer):
-    """Normalises over the batch; not for members with missing rows."""
+    """Normalizes over the batch; not for members with missing rows."""
 
     kind: Literal["batch_norm"]
 

@@ -126,7 +126,7 @@ def _data(wanted: Wanted) -> str:
         lines.append("fractions = { validation = 0.15 }  # of the rows for train")
     if wanted.id not in (ROW, None):
         lines.append(
-            '# unlisted = "unlabelled"  # train on rows whose id has no label row, too'
+            '# unlisted = "unlabeled"  # train on rows whose id has no label row, too'
         )
     return "\n".join([*lines, ""])
 

@@ -23,7 +23,7 @@ _ASCENT = "What happens if a network is trained to fail."
 
 
 class ObjectiveTable(Part):
-    """What is minimised."""
+    """What is minimized."""
 
     text: Annotated[
         str | None,
@@ -42,7 +42,7 @@ class ObjectiveTable(Part):
 
 
 class Training(Part):
-    """How it is minimised."""
+    """How it is minimized."""
 
     epochs: Count = 100
     batch_size: Count = 32

@@ -15,7 +15,7 @@ from coloss.cli.runs.source_base import (
     as_facts,
     described,
     described_member,
-    is_labelled,
+    is_labeled,
     standardizes,
 )
 from coloss.data.splitting import PARTS
@@ -58,9 +58,9 @@ class InMemory:
         }
 
     def sample(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Return some training rows, from all over; labelled ones where possible."""
+        """Return some training rows, from all over; labeled ones where possible."""
         train = np.flatnonzero(self.rows.parts == "train")
-        known = train[is_labelled(self.rows.y[train])]
+        known = train[is_labeled(self.rows.y[train])]
         among = known if len(known) else train
         chosen = np.linspace(0, len(among) - 1, min(SAMPLE, len(among))).astype(int)
         rows = among[np.unique(chosen)]

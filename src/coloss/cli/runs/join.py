@@ -45,7 +45,7 @@ def joined(
     for name, features in found.items():
         unlisted = [key for key in features.ids or [] if key not in known]
         _check_listed(config, name, features, unlisted, known)
-        if config.data.unlisted == "unlabelled":
+        if config.data.unlisted == "unlabeled":
             labels = labels.extended(unlisted)
             known.update(unlisted)
     seen = {key for features in found.values() for key in features.ids or []}
@@ -179,6 +179,6 @@ def _check_listed(
         verb = "has" if len(unlisted) == 1 else "have"
         raise DataError(
             f"members.{name}: {counted(len(unlisted), 'id')} {verb} no row among the "
-            f'labels: {some(unlisted)}. data.unlisted = "unlabelled" trains on them '
+            f'labels: {some(unlisted)}. data.unlisted = "unlabeled" trains on them '
             'without a label, "drop" leaves them out'
         )

@@ -39,7 +39,7 @@ class Labels:
     unlabeled: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def extended(self, ids: list[str]) -> Labels:
-        """Return the labels with unlabelled training rows behind."""
+        """Return the labels with unlabeled training rows behind."""
         more = len(ids)
         return dataclasses.replace(
             self,
@@ -147,7 +147,7 @@ def codes_of(config: Config, labels: Labels) -> tuple[np.ndarray, list[str] | No
     """Return labels as numbers, and the classes' names.
 
     Returns:
-        (rows,) int32 with -1 where unlabelled and the classes, or float32 with NaN
+        (rows,) int32 with -1 where unlabeled and the classes, or float32 with NaN
         and None.
 
     Raises:

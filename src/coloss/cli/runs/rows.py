@@ -39,7 +39,7 @@ class Rows:
     Attributes:
         ids: of the rows; their numbers where the files have no ids.
         x: (rows, ...) by member, float32; NaN where a member has no such row.
-        y: (rows,) class indices with -1, or numbers with NaN, where unlabelled.
+        y: (rows,) class indices with -1, or numbers with NaN, where unlabeled.
         parts: (rows,) "train", "validation" or "test".
         classes: names, in the order of the indices; None for numbers.
         groups: (rows,), or None.

@@ -89,7 +89,7 @@ def standardizes(config: Config, name: str) -> bool:
     return config.data.standardize and config.members[name].model is None
 
 
-def is_labelled(y: np.ndarray) -> np.ndarray:
+def is_labeled(y: np.ndarray) -> np.ndarray:
     """Return which labels are there."""
     return ~np.isnan(y) if y.dtype.kind == "f" else y >= 0
 
@@ -115,14 +115,14 @@ def described(
         y: (rows,) labels.
         unlabeled: how many rows are, by what was found in place of a label.
     """
-    labelled = is_labelled(y)
+    labeled = is_labeled(y)
     data = config.data
     return {
         "rows": by_part(parts, np.ones(len(parts), bool)),
-        "labelled": by_part(parts, labelled),
-        "unlabelled": unlabeled,
+        "labeled": by_part(parts, labeled),
+        "unlabeled": unlabeled,
         "classes": classes,
-        "class_counts": class_counts(classes, parts, y, labelled),
+        "class_counts": class_counts(classes, parts, y, labeled),
         "id": data.id,
         "label": data.label,
         "members": {
@@ -167,11 +167,11 @@ def described_member(
         y: (rows,) labels.
         absent: (rows,) whether the member lacks a row.
     """
-    usable = ~absent & is_labelled(y)
+    usable = ~absent & is_labeled(y)
     return {
         "missing": by_part(parts, absent),
         "present": by_part(parts, ~absent),
-        "labelled": by_part(parts, usable),
+        "labeled": by_part(parts, usable),
         "class_counts": class_counts(classes, parts, y, usable),
     }
 

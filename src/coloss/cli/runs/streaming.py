@@ -21,7 +21,7 @@ from coloss.cli.runs.source_base import (
     as_facts,
     described,
     described_member,
-    is_labelled,
+    is_labeled,
     standardizes,
 )
 from coloss.data.readers import DataError, Features, label_like
@@ -169,9 +169,9 @@ class Streamed:
         )
 
     def sample(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Return some training rows; labelled ones where possible."""
+        """Return some training rows; labeled ones where possible."""
         train = self.parts == "train"
-        known = train & is_labelled(self.y)
+        known = train & is_labeled(self.y)
         among = known if known.any() else train
         # Of the row groups in which most of them are: few are read.
         counts = [among[self.groups.rows(n)].sum() for n in range(len(self.groups))]

@@ -178,7 +178,7 @@ def split_of(config: Config, rows: Rows) -> Split | Callable[[int], Split]:
 
 
 def _split(config: Config, rows: Rows) -> Split:
-    """Standardise on training rows here: each seed has others."""
+    """Standardize on training rows here: each seed has others."""
     train = rows.parts == "train"
     x = {
         name: _standardized(values, train) if standardizes(config, name) else values

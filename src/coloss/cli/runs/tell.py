@@ -52,16 +52,16 @@ def described_lines(told: Mapping[str, Any]) -> Iterator[str]:
     Args:
         told: what `Source.describe` returns.
     """
-    rows, labelled = told["rows"], told["labelled"]
+    rows, labeled = told["rows"], told["labeled"]
     parts = [
-        f"{part} {rows[part]} ({labelled[part]} labeled)" for part in rows if rows[part]
+        f"{part} {rows[part]} ({labeled[part]} labeled)" for part in rows if rows[part]
     ]
     yield f"rows: {', '.join(parts)}"
     way = told["id"]
     yield f"rows are joined by {f'the column {way!r}' if way else 'their order'}"
-    if told["unlabelled"]:
-        found = ", ".join(f"{n} with {what}" for what, n in told["unlabelled"].items())
-        total = sum(told["unlabelled"].values())
+    if told["unlabeled"]:
+        found = ", ".join(f"{n} with {what}" for what, n in told["unlabeled"].items())
+        total = sum(told["unlabeled"].values())
         yield f"taken as unlabeled: {counted(total, 'row')} ({found})"
     for name, member in told["members"].items():
         if member["dropped"]:
@@ -108,7 +108,7 @@ def _learnable(
     rows, present = told["rows"][part], member["present"][part]
     if not read:
         return Learnable(rows, present)
-    used, labeled = member["labelled"][part], told["labelled"][part]
+    used, labeled = member["labeled"][part], told["labeled"][part]
     counts = (member["class_counts"] or {}).get(part, {})
     classes = [name for name, number in counts.items() if number]
     only = classes[0] if len(classes) == 1 else None

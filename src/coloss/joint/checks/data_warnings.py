@@ -52,7 +52,7 @@ def _learnable(
     used = labeled & present
     found = Learnable(rows, here, int(labeled.sum()), int(used.sum()))
     if not found.used or loss.kind not in (*CLASSES, MARGIN):
-        # A network whose output is itself a loss is trained towards zeros; of an own
+        # A network whose output is itself a loss is trained toward zeros; of an own
         # loss only its author knows what its labels are.
         return found
     read = known & used.reshape(-1, *(1,) * (known.ndim - 1))

@@ -106,7 +106,7 @@ class Steps(StepBase):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         handed: GradientBasis | None = None
 
-        def minimised(
+        def minimized(
             trainable: Values,
         ) -> tuple[Values, tuple[Updates, list[Tensor | None]]]:
             nonlocal handed
@@ -125,7 +125,7 @@ class Steps(StepBase):
                 return [loss], (aux, [])
             return handed.values, (aux, handed.tables)
 
-        found = jax.vjp(minimised, trainable, has_aux=True)
+        found = jax.vjp(minimized, trainable, has_aux=True)
         values, pull_back, (aux, tables) = found
         basis = None if handed is None else handed.outside(values, tables)
 

@@ -1,6 +1,6 @@
 """Which labels of a member are known, and how labels reach their member.
 
-Unlabelled is -1 where labels are integer classes (sparse, yes/no and one-hot losses),
+Unlabeled is -1 where labels are integer classes (sparse, yes/no and one-hot losses),
 NaN where labels are floats, and never anything else: to a regression or to a user's
 own loss -1 is a number like any other. What is missing is replaced by a harmless
 value before any arithmetic.
@@ -68,14 +68,14 @@ def read_labels(
     outputs: Shape | None = None,
     complete: bool = False,
 ) -> Labels:
-    """Tell labelled from unlabelled positions.
+    """Tell labeled from unlabeled positions.
 
     Args:
         values: a batch of labels as the user gave them.
         loss: the member's loss, whose kind decides what a label is.
         outputs: shape of the member's outputs, with the batch; None: taken for one
             that has these labels in their usual rank.
-        complete: whether all are known to be labelled; not looked at.
+        complete: whether all are known to be labeled; not looked at.
     """
     given = ops.convert_to_tensor(values)
     outputs = _usual_outputs(given, loss) if outputs is None else outputs

@@ -191,7 +191,7 @@ def _of_instance(name: str, loss: losses.Loss) -> MemberLoss:
         raise ValueError(
             f"the loss of {name!r} has reduction={loss.reduction!r}; expected "
             "'sum_over_batch_size' (the default): rows are weighted, left out where "
-            "unlabelled, and averaged by the joint model."
+            "unlabeled, and averaged by the joint model."
         )
     kind = next(
         (kind for cls, kind in _KIND_OF_CLASS.items() if isinstance(loss, cls)), CUSTOM

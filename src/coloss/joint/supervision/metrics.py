@@ -48,7 +48,7 @@ class MemberMetric:
         if "sample_weight" not in inspect.signature(metric.update_state).parameters:
             raise ValueError(
                 f"metric {metric.name!r} of {member!r} has no `sample_weight` argument "
-                "in `update_state`, and could not leave out unlabelled rows."
+                "in `update_state`, and could not leave out unlabeled rows."
             )
         metric.name = f"{member}_{metric.name}"
         made = getattr(metric, "_fn", type(metric))

@@ -142,7 +142,7 @@ def _is_flat(weight: Tensor) -> bool:
 def _whole(counted: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Return what counts of a loss that has one value for several labels.
 
-    Such a loss cannot leave out one of them: it becomes NaN where some are unlabelled,
+    Such a loss cannot leave out one of them: it becomes NaN where some are unlabeled,
     which stops training with the member's name.
     """
     axes = tuple(range(len(values.shape), len(counted.shape)))

@@ -63,7 +63,7 @@ class BatchValues:
         """Store the parts; nothing is computed before it is asked for."""
         self.forward, self.members, self.losses = forward, members, losses
         self.weights, self.coefficients = weights, coefficients
-        self._layers, self._labelled = layers, labeled
+        self._layers, self._labeled = layers, labeled
         self.raw_labels, self._class_weights = labels, class_weights or {}
         self._labels: dict[str, Labels] = {}
         self._positions: dict[str, Positions] = {}
@@ -78,7 +78,7 @@ class BatchValues:
         if name not in self.raw_labels or name not in self.losses:
             return None
         if name not in self._labels:
-            labels, complete = self.raw_labels[name], name in self._labelled
+            labels, complete = self.raw_labels[name], name in self._labeled
             loss, shape = self.losses[name], tuple(self.forward.outputs[name].shape)
             if not complete:
                 labels, number = within_range(labels, loss, shape[loss.axis])

@@ -18,7 +18,7 @@ class RunningAccuracy(keras.layers.Layer):
 
     With validation data, it is the accuracy of the last validation. Without, it is the
     accuracy on labeled training rows, each counted as it came by, over the whole
-    training so far. It says who learnt faster, and goes on saying so when all of them
+    training so far. It says who learned faster, and goes on saying so when all of them
     know their rows by heart and the present accuracy of each is 1.
 
     Args:
@@ -26,7 +26,7 @@ class RunningAccuracy(keras.layers.Layer):
 
     Reference:
         Lyle et al. 2020, "A Bayesian Perspective on Training Speed and Model
-        Selection", arXiv:2010.14499: what is learnt faster tends to hold on new rows.
+        Selection", arXiv:2010.14499: what is learned faster tends to hold on new rows.
     """
 
     def __init__(self, objective: Objective | None = None) -> None:

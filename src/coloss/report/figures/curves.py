@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from coloss.report import prepare
 from coloss.report.figures.canvas import figure, plain, short
 from coloss.report.prepare.curves import History, Members
-from coloss.report.style import colours, marks
+from coloss.report.style import colors, marks
 
 _MANY = 60
 """Epochs from which on bars have no gaps."""
@@ -28,7 +28,7 @@ def learning_curves(
     table = prepare.learning_curves(history, members, metric)
     both = table["part"].nunique() > 1
     drawn = figure("epoch", f"{metric} (dotted: training)" if both else metric)
-    colour, mark = colours(members), marks(members)
+    color, mark = colors(members), marks(members)
     for (member, part), rows in table.groupby(["member", "part"], sort=False):
         solid = part == "validation" or not both
         drawn.add_scatter(
@@ -39,7 +39,7 @@ def learning_curves(
             showlegend=solid,
             hovertemplate=f"{part}, epoch %{{x}}: %{{y:.4g}}",
             mode="lines+markers" if solid else "lines",
-            line={"color": colour[member], "width": 2.4 if solid else 1.6}
+            line={"color": color[member], "width": 2.4 if solid else 1.6}
             | ({} if solid else {"dash": "dot"}),
             marker={"symbol": mark[member][0], "size": 7, "maxdisplayed": 9},
         )
@@ -55,7 +55,7 @@ def terms(history: History, summands: Sequence[str]) -> go.Figure:
             axis.
     """
     table = prepare.stacked_terms(history, summands)
-    colour = colours(table["term"])
+    color = colors(table["term"])
     gap = 0.0 if table["epoch"].nunique() > _MANY else 0.15
     drawn = figure("epoch", "term's share of the objective", bargap=gap)
     for i, (term, rows) in enumerate(table.groupby("term", sort=False)):
@@ -64,9 +64,9 @@ def terms(history: History, summands: Sequence[str]) -> go.Figure:
             y=rows["value"].tolist(),
             base=rows["base"].tolist(),
             name=short(term),
-            # A pattern tells neighbours apart without colour.
+            # A pattern tells neighbors apart without color.
             marker={
-                "color": colour[term],
+                "color": color[term],
                 "line": {"width": 0},
                 "pattern": {"shape": ("", "/", ".", "x")[i % 4], "size": 6},
             },
@@ -74,7 +74,7 @@ def terms(history: History, summands: Sequence[str]) -> go.Figure:
             customdata=rows["value"].tolist(),
         )
     # Every name needs a line of its own on a narrow page.
-    return drawn.update_layout(barmode="overlay", height=300 + 20 * len(colour))
+    return drawn.update_layout(barmode="overlay", height=300 + 20 * len(color))
 
 
 def coefficients(history: History, names: Iterable[str] = ()) -> go.Figure:
@@ -87,7 +87,7 @@ def coefficients(history: History, names: Iterable[str] = ()) -> go.Figure:
     table = prepare.coefficient_curves(history, names)
     drawn = figure("epoch", "value")
     keys = table["kind"] + " " + table["name"]
-    colour, mark = colours(keys), marks(keys)
+    color, mark = colors(keys), marks(keys)
     for (kind, name), rows in table.groupby(["kind", "name"], sort=False):
         key = f"{kind} {name}"
         drawn.add_scatter(
@@ -95,7 +95,7 @@ def coefficients(history: History, names: Iterable[str] = ()) -> go.Figure:
             y=rows["value"].tolist(),
             name=short(name if kind == "coefficient" else f"weight of {name}"),
             mode="lines+markers",
-            line={"color": colour[key], "width": 2.2, "shape": "linear"},
+            line={"color": color[key], "width": 2.2, "shape": "linear"},
             marker={"symbol": mark[key][0], "size": 7, "maxdisplayed": 9},
         )
     return drawn

@@ -45,7 +45,7 @@ def confusion(
     """Draw how often each class was taken for each other.
 
     Args:
-        labels: (rows,) class indices; -1: unlabelled.
+        labels: (rows,) class indices; -1: unlabeled.
         predicted: (rows,) class indices; -1: no prediction.
         classes: the classes' names.
     """

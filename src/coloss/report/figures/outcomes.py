@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from coloss.report import prepare
 from coloss.report.figures.canvas import figure, plain, short
-from coloss.report.style import NEUTRAL, SERIES, colours
+from coloss.report.style import NEUTRAL, SERIES, colors
 
 
 def calibration(
@@ -22,7 +22,7 @@ def calibration(
     Bars on the diagonal are well calibrated; below it, the network is too sure.
 
     Args:
-        labels: (rows,) class indices; -1: unlabelled.
+        labels: (rows,) class indices; -1: unlabeled.
         probabilities: (rows, classes).
         bins: of the confidence, equally wide.
     """
@@ -92,13 +92,13 @@ def data_summary(data: Mapping[str, Any]) -> go.Figure:
     """Draw how many rows of each class each split has.
 
     Args:
-        data: `rows`, `labelled` and `class_counts` by split; see
+        data: `rows`, `labeled` and `class_counts` by split; see
             `prepare.class_counts`.
     """
     table = prepare.class_counts(data)
     # Lying down: names of classes may be long.
     drawn = figure("rows", "", barmode="group", bargap=0.25)
-    colour = colours(table["split"])
+    color = colors(table["split"])
     for i, (split, rows) in enumerate(table.groupby("split", sort=False)):
         drawn.add_bar(
             x=rows["rows"].tolist(),
@@ -106,7 +106,7 @@ def data_summary(data: Mapping[str, Any]) -> go.Figure:
             orientation="h",
             name=plain(split),
             marker={
-                "color": colour[split],
+                "color": color[split],
                 "line": {"width": 0},
                 "pattern": {"shape": ("", "/", ".", "x")[i % 4], "size": 6},
             },

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from coloss.report import prepare
 from coloss.report.figures.canvas import figure, plain
-from coloss.report.style import NEUTRAL, VERDICTS, colours
+from coloss.report.style import NEUTRAL, VERDICTS, colors
 
 
 def forest(compared: pd.DataFrame, metric: str = "") -> go.Figure:
@@ -19,7 +19,7 @@ def forest(compared: pd.DataFrame, metric: str = "") -> go.Figure:
     """
     table = prepare.forest(compared)
     drawn = figure(f"gain in {metric}" if metric else "gain", "")
-    for verdict, (colour, mark, _) in VERDICTS.items():
+    for verdict, (color, mark, _) in VERDICTS.items():
         rows = table[table["verdict"] == verdict]
         if rows.empty:
             continue
@@ -31,17 +31,17 @@ def forest(compared: pd.DataFrame, metric: str = "") -> go.Figure:
                 "symmetric": False,
                 "array": (rows["high"] - rows["gain"]).tolist(),
                 "arrayminus": (rows["gain"] - rows["low"]).tolist(),
-                "color": colour,
+                "color": color,
                 "thickness": 2.2,
                 "width": 6,
             },
             mode="markers",
             name=verdict,
             marker={
-                "color": colour,
+                "color": color,
                 "symbol": mark,
                 "size": 11,
-                "line": {"width": 2, "color": colour},
+                "line": {"width": 2, "color": color},
             },
         )
     drawn.add_vline(x=0, line={"color": NEUTRAL, "dash": "dash", "width": 1.6})
@@ -62,7 +62,7 @@ def arm_curves(history: pd.DataFrame, entry: str) -> go.Figure:
     """
     table = prepare.arm_curves(history, entry)
     drawn = figure("epoch", entry)
-    colour = colours(table["arm"])
+    color = colors(table["arm"])
     for arm, rows in table.groupby("arm", sort=False):
         epochs = rows["epoch"].tolist()
         drawn.add_scatter(
@@ -70,7 +70,7 @@ def arm_curves(history: pd.DataFrame, entry: str) -> go.Figure:
             y=[*rows["high"], *rows["low"][::-1]],
             fill="toself",
             mode="lines",
-            line={"width": 0, "color": colour[arm]},
+            line={"width": 0, "color": color[arm]},
             opacity=0.3,
             hoverinfo="skip",
             showlegend=False,
@@ -80,6 +80,6 @@ def arm_curves(history: pd.DataFrame, entry: str) -> go.Figure:
             y=rows["mean"].tolist(),
             name=plain(arm),
             mode="lines",
-            line={"color": colour[arm], "width": 2.4},
+            line={"color": color[arm], "width": 2.4},
         )
     return drawn

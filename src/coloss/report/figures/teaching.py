@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from coloss.report import prepare
 from coloss.report.prepare.rows import Flow
 from coloss.report.prepare.teaching import Diagram, Link, Node
-from coloss.report.style import HARM, colours
+from coloss.report.style import HARM, colors
 from coloss.writing import write_text
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def teaching(
         label: what a screen reader says; None: made of the links.
 
     Returns:
-        SVG. Its colours follow the CSS variables `--ink` and `--surface` of a page
+        SVG. Its colors follow the CSS variables `--ink` and `--surface` of a page
         around it.
     """
     given = explanation if isinstance(explanation, Mapping) else explanation.to_dict()
@@ -79,9 +79,9 @@ def draw(diagram: Diagram, label: str) -> Drawing:
         label: what a screen reader says.
     """
     nodes = {node.name: node for node in diagram.nodes}
-    colour = colours(nodes)
-    parts = [_link(link, nodes, colour[link.source]) for link in diagram.links]
-    parts += [_node(node, colour[node.name]) for node in diagram.nodes]
+    color = colors(nodes)
+    parts = [_link(link, nodes, color[link.source]) for link in diagram.links]
+    parts += [_node(node, color[node.name]) for node in diagram.nodes]
     heights = [_place(node)[1] for node in diagram.nodes] or [0.0]
     loops = any(link.source == link.learner for link in diagram.links)
     top = min(heights) - (64 if loops else 28)
@@ -98,7 +98,7 @@ def _place(node: Node) -> tuple[float, float]:
     return _WIDTH / 2 + _RADIUS_X * node.x, _HEIGHT / 2 - _RADIUS_Y * node.y
 
 
-def _node(node: Node, colour: str) -> str:
+def _node(node: Node, color: str) -> str:
     x, y = _place(node)
     width, height = _BOX
     cut = len(node.name) > _LONGEST
@@ -114,7 +114,7 @@ def _node(node: Node, colour: str) -> str:
     return (
         f"<g><title>{html.escape(node.name)}: {html.escape(said)}</title>"
         f'<rect x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" width="{width:g}" '
-        f'height="{height:g}" rx="{height / 2:g}" stroke="{colour}" '
+        f'height="{height:g}" rx="{height / 2:g}" stroke="{color}" '
         f'stroke-width="{3.5 if node.main else 2}"{dash} '
         'style="fill:var(--surface,#fff)"/>'
         f'<text x="{x:.1f}" y="{y + 4.5:.1f}" text-anchor="middle" font-size="13" '
@@ -123,8 +123,8 @@ def _node(node: Node, colour: str) -> str:
     )
 
 
-def _link(link: Link, nodes: Mapping[str, Node], colour: str) -> str:
-    colour = HARM if link.pushed else colour
+def _link(link: Link, nodes: Mapping[str, Node], color: str) -> str:
+    color = HARM if link.pushed else color
     path, tip, angle, middle, side = (
         _loop(nodes[link.learner])
         if link.source == link.learner
@@ -146,9 +146,9 @@ def _link(link: Link, nodes: Mapping[str, Node], colour: str) -> str:
     title = f"{link.source} to {link.learner}: {', '.join(link.terms)}{flow}"
     return (
         f"<g><title>{html.escape(title)}</title>"
-        f'<path d="{path}" fill="none" stroke="{colour}" stroke-linecap="butt" '
+        f'<path d="{path}" fill="none" stroke="{color}" stroke-linecap="butt" '
         f'stroke-width="{link.width:.2f}"{dash}/>'
-        f'<polygon points="{points}" fill="{colour}"/>'
+        f'<polygon points="{points}" fill="{color}"/>'
         f'<text x="{middle[0]:.1f}" y="{middle[1]:.1f}" text-anchor="{side}" '
         'font-size="11.5" style="fill:var(--ink,#1c2430);paint-order:stroke;'
         f'stroke:var(--surface,#fff);stroke-width:4px">{html.escape(words)}</text></g>'

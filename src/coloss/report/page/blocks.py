@@ -72,7 +72,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a heat map: its text, and how full its colour is (-1 to 1)."""
+    """A cell of a heat map: its text, and how full its color is (-1 to 1)."""
 
     text: str
     level: float

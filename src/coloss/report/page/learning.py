@@ -1,4 +1,4 @@
-"""What was minimised, and how it went: the sections on training."""
+"""What was minimized, and how it went: the sections on training."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def accuracy(rows: pd.DataFrame, prefix: str = "") -> float:
 
 def _confusion(counts: pd.DataFrame, title: str) -> Block:
     totals = counts.sum(axis=1)
-    note = "Rows are true classes; the colour is the share of its row."
+    note = "Rows are true classes; the color is the share of its row."
     if len(counts) <= _MOST_CLASSES:
         rows = [
             (str(name), [Cell(str(n), n / totals[name] if n else 0.0) for n in row])
@@ -216,15 +216,15 @@ def data(run: RunView) -> list[Block]:
         return [Absent("No summary of the data: `coloss train` writes it.")]
     members = run.data.get("members") or {}
     splits = list(run.data["rows"])
-    columns = ["network", "width", "type", "files", "standardised"]
+    columns = ["network", "width", "type", "files", "standardized"]
     columns += [f"missing, {split}" for split in splits]
     rows = [_member_row(name, member, splits) for name, member in members.items()]
     counts = prepare.class_counts(run.data)
     facts = [
-        (f"{split} rows", f"{count} ({_labelled(run.data, split)} labelled)")
+        (f"{split} rows", f"{count} ({_labeled(run.data, split)} labeled)")
         for split, count in run.data["rows"].items()
     ]
-    unlabeled = run.data.get("unlabelled") or {}
+    unlabeled = run.data.get("unlabeled") or {}
     if unlabeled:
         shown = ", ".join(f"{number} with {what}" for what, number in unlabeled.items())
         facts.append(("taken as unlabeled", shown))
@@ -246,8 +246,8 @@ def data(run: RunView) -> list[Block]:
     ]
 
 
-def _labelled(data: Mapping[str, Any], split: str) -> str:
-    return number((data.get("labelled") or {}).get(split))
+def _labeled(data: Mapping[str, Any], split: str) -> str:
+    return number((data.get("labeled") or {}).get(split))
 
 
 def _member_row(

@@ -45,7 +45,7 @@ _SECTIONS: tuple[tuple[str, str, str, Callable[[RunView], list[Block]]], ...] = 
     (
         "objective",
         "Objective",
-        "What was minimised, and what that does to each network.",
+        "What was minimized, and what that does to each network.",
         learning.objective,
     ),
     (
@@ -236,7 +236,7 @@ def _overlaid(runs: Sequence[RunView]) -> Iterator[Block]:
         table = prepare.learning_curves(merged, labels, metric)
         yield Plot(
             f"{metric} of the main network",
-            f"Lines of the main network's {metric} by epoch, one colour a run.",
+            f"Lines of the main network's {metric} by epoch, one color a run.",
             to_json(figures.learning_curves(merged, labels, metric)),
             wide_table(metric, table, "epoch", ["member", "part"], "value"),
             "Solid: validation, dotted: training.",

@@ -70,7 +70,7 @@ class RunView:
     def entries(self) -> dict[str, list[str]]:
         """The history's entries by member, the main network first, fused last.
 
-        Every figure gives colours in this order.
+        Every figure gives colors in this order.
         """
         explained = self.explanation or {}
         metrics: Mapping[str, list[str]] = explained.get("metrics") or {}

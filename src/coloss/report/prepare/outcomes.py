@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 UNKNOWN = -1
-"""The index of a class that is not known: an unlabelled row, a missing input."""
+"""The index of a class that is not known: an unlabeled row, a missing input."""
 
 
 def confusion(
@@ -18,7 +18,7 @@ def confusion(
     """Return how often each class was taken for each other.
 
     Args:
-        labels: (rows,) class indices; -1: unlabelled, left out.
+        labels: (rows,) class indices; -1: unlabeled, left out.
         predicted: (rows,) class indices; -1: no prediction, left out.
         classes: the classes' names.
 
@@ -53,7 +53,7 @@ def reliability(
     contain their upper end.
 
     Args:
-        labels: (rows,) class indices; -1: unlabelled, left out.
+        labels: (rows,) class indices; -1: unlabeled, left out.
         probabilities: (rows, classes); a row of NaN: no prediction, left out.
         bins: how many.
 
@@ -127,7 +127,7 @@ def scores(labels: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     """Return how near predicted numbers are to true ones.
 
     Args:
-        labels: (rows,) numbers; NaN: unlabelled, left out.
+        labels: (rows,) numbers; NaN: unlabeled, left out.
         predicted: (rows,) numbers; NaN: no prediction, left out.
 
     Returns:

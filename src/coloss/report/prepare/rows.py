@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-UNLABELLED = "unlabelled"
+UNLABELED = "unlabeled"
 
 
 Flow: TypeAlias = pd.DataFrame | Iterable[Mapping[str, Any]]
@@ -18,20 +18,20 @@ def class_counts(data: Mapping[str, Any]) -> pd.DataFrame:
     """Return how many rows of each class each split has.
 
     Args:
-        data: `rows` and `labelled` (numbers by split), and `class_counts` (by split,
+        data: `rows` and `labeled` (numbers by split), and `class_counts` (by split,
             then class) where there are classes; as the run folder keeps them.
 
     Returns:
         Columns `split`, `class`, `rows`. Rows without a label are a class of their
-        own, `unlabelled`; without classes, the others are `labelled`.
+        own, `unlabeled`; without classes, the others are `labeled`.
     """
     found = []
     for split, rows in data["rows"].items():
-        labelled = data.get("labelled", {}).get(split, rows)
+        labeled = data.get("labeled", {}).get(split, rows)
         counts = (data.get("class_counts") or {}).get(split)
         if counts is None:
-            counts = {"labelled": labelled}
+            counts = {"labeled": labeled}
         found += [(split, str(name), int(count)) for name, count in counts.items()]
-        if rows > labelled:
-            found.append((split, UNLABELLED, int(rows - labelled)))
+        if rows > labeled:
+            found.append((split, UNLABELED, int(rows - labeled)))
     return pd.DataFrame(found, columns=["split", "class", "rows"])

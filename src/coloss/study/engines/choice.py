@@ -34,7 +34,7 @@ def choose(name: str, options: Mapping[str, Any]) -> Engine:
     """
     backend = keras.backend.backend()
     if name == "auto" and backend == "jax" and not options:
-        from coloss.study.engines.vectorised import fitting
+        from coloss.study.engines.vectorized import fitting
 
         return fitting
     if name == "auto":
@@ -52,9 +52,9 @@ def choose(name: str, options: Mapping[str, Any]) -> Engine:
             'KERAS_BACKEND=jax, or take engine="sequential".'
         )
     if name == "jax":
-        from coloss.study.engines.vectorised import vectorised
+        from coloss.study.engines.vectorized import vectorized
 
-        return functools.partial(vectorised, **options)
+        return functools.partial(vectorized, **options)
     if name == "ray":
         if importlib.util.find_spec("ray") is None:
             raise ImportError(

@@ -34,7 +34,7 @@ FEW = 4
 """Where splits differ in shape, so many runs of one shape are worth a program."""
 
 
-def vectorised(
+def vectorized(
     trial: Trial,
     runs: Sequence[Run],
     training: Training,
@@ -86,7 +86,7 @@ def fitting(
     if alone and first_form(trial, jax.local_devices()[0].platform) == "map":
         yield from sequential(trial, runs, training, tick)
     else:
-        yield from vectorised(trial, runs, training, tick)
+        yield from vectorized(trial, runs, training, tick)
 
 
 def _by_shape(trial: Trial, runs: Sequence[Run], training: Training) -> list[list[Run]]:

@@ -1,13 +1,13 @@
-"""Few labelled rows and many unlabelled ones, in every batch.
+"""Few labeled rows and many unlabeled ones, in every batch.
 
 Of 1000 digits 50 have a label, and they come from another source than the 950 that
 have none. `coloss.data.mix` puts both into each batch, and the helpers' predictions
 teach the main network (`fou`) on all of them: a transfer term needs no label.
 
-Unlabelled rows can also be used without any helper, by self-training. What that gives
+Unlabeled rows can also be used without any helper, by self-training. What that gives
 is no merit of the helpers, so it is the control here.
 
-Run: python examples/unlabelled_rows.py
+Run: python examples/unlabeled_rows.py
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def build():
 
 
 def two_sources(n_labeled, seed):
-    """Return labelled rows (x, y), unlabelled rows x, and the test rows."""
+    """Return labeled rows (x, y), unlabeled rows x, and the test rows."""
     split = coloss.data.load_digits_views(VIEWS, n_labeled, seed)
     x, y = split.train
     known = y >= 0
@@ -68,8 +68,8 @@ def train(seeds, epochs, n_labeled=50):
     found, (_, example, _) = figures(), two_sources(n_labeled, 0)
     for arm, seed, joint in runs(build, ARMS, seeds, example):
         labeled, unlabeled, (x, y) = two_sources(n_labeled, seed)
-        # 4 unlabelled rows beside each labelled one. An epoch is one pass over the
-        # larger source (12 batches); the 50 labelled rows come around 5 times in it.
+        # 4 unlabeled rows beside each labeled one. An epoch is one pass over the
+        # larger source (12 batches); the 50 labeled rows come around 5 times in it.
         batches = coloss.data.mix(
             labeled, unlabeled, ratio=4, batch_size=100, seed=seed
         )
@@ -84,7 +84,7 @@ def main(short=False):
     print(f"objective: {OBJECTIVE}")
     found, batches = train(*((2, 2) if short else (5, 40)))
     x, y = batches[0]
-    print(f"a batch: {(y >= 0).sum()} labelled rows, {(y < 0).sum()} unlabelled ones")
+    print(f"a batch: {(y >= 0).sum()} labeled rows, {(y < 0).sum()} unlabeled ones")
     main_only = {key: value for key, value in found.items() if key[1] == "fou"}
     print("\nTest accuracy of the main network:")
     gains = compare(main_only, "labels only")
