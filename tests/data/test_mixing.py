@@ -204,9 +204,21 @@ def test_a_generator_that_ends_is_told():
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ((LABELED, UNLABELED, 0), ValueError, "`ratio` must be positive; found 0"),
-        ((LABELED, UNLABELED, 1, 1), ValueError, "`batch_size` must be at least 2"),
-        ((LABELED, UNLABELED, 1, 8, 0, 0), ValueError, "`steps` must be at least 1"),
+        (
+            (LABELED, UNLABELED, 0),
+            ValueError,
+            "`ratio` must be a number above 0; found 0",
+        ),
+        (
+            (LABELED, UNLABELED, 1, 1),
+            ValueError,
+            "`batch_size` must be a whole number, 2 or more",
+        ),
+        (
+            (LABELED, UNLABELED, 1, 8, 0, 0),
+            ValueError,
+            "`steps` must be a whole number, 1 or more",
+        ),
         ((LABELED[0], UNLABELED), TypeError, r"`labeled` must be \(x, y\)"),
         ((LABELED, 3), TypeError, "`unlabeled` must be x"),
         (

@@ -193,7 +193,11 @@ def test_the_same_definition_may_run_again() -> None:
         (whole_gap, {"level": "logits"}, "level is one of features, outputs"),
         (whole_gap, {"scope": "all"}, "scope is one of present"),
         (whole_gap, {"projector": "x"}, "projector is one of none"),
-        (whole_gap, {"min_rows": 0}, "min_rows is 1 or more; found 0"),
+        (
+            whole_gap,
+            {"min_rows": 0},
+            "min_rows must be a whole number, 1 or more; found 0",
+        ),
         (whole_gap, {"options": {"x": 1}}, "takes no option `x`"),
         (lambda s: s, {"name": "f"}, "must take `learner` and `source` first"),
         (lambda *x: x, {"name": "f"}, "must take `learner` and `source` first"),

@@ -9,10 +9,10 @@ import difflib
 import functools
 from collections.abc import Sequence
 from importlib import resources
-from numbers import Integral
 
 import numpy as np
 
+from coloss.checking import NumberRule
 from coloss.data.split import Part, Split
 from coloss.data.standardizing import Standardizer
 
@@ -78,12 +78,9 @@ def load_digits_views(
 def _check_n_labeled(n_labeled: int | None) -> None:
     if n_labeled is None:
         return
-    whole = isinstance(n_labeled, Integral)
-    if not whole or not NUM_CLASSES <= n_labeled <= TRAIN:
-        raise ValueError(
-            f"`n_labeled` must be a whole number from {NUM_CLASSES} (one of each "
-            f"digit) to {TRAIN}; found {n_labeled!r}."
-        )
+    # At least one of each digit.
+    rule = NumberRule(least=NUM_CLASSES, most=TRAIN, whole=True)
+    rule.integer("`n_labeled`", n_labeled)
 
 
 def _checked_views(views: Sequence[str]) -> tuple[str, ...]:

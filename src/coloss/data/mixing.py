@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from coloss.checking import COUNT, POSITIVE, NumberRule
 from coloss.data.mixture import ONE, Mixture
 from coloss.data.rows import (
     Structure,
@@ -85,15 +84,11 @@ def mix(
 
 
 def _check_numbers(ratio: float, batch_size: int, steps: int | None) -> None:
-    if not (np.isfinite(ratio) and ratio > 0):
-        raise ValueError(f"`ratio` must be positive; found {ratio!r}.")
-    if batch_size < 2:
-        raise ValueError(
-            "`batch_size` must be at least 2, a row of each kind; found "
-            f"{batch_size!r}."
-        )
-    if steps is not None and steps < 1:
-        raise ValueError(f"`steps` must be at least 1; found {steps!r}.")
+    POSITIVE.number("`ratio`", ratio)
+    # A row of each kind.
+    NumberRule(least=2, whole=True).integer("`batch_size`", batch_size)
+    if steps is not None:
+        COUNT.integer("`steps`", steps)
 
 
 def _source(

@@ -9,6 +9,7 @@ from typing import Any
 
 from keras import ops
 
+from coloss.checking import COUNT
 from coloss.objective import functions
 from coloss.transfer.masks import as_samples, masked_mean, need, prepare
 from coloss.transfer.response import check_classes, check_shapes
@@ -104,8 +105,7 @@ def register(
         _check_choice(word, "level", level, LEVELS)
         _check_choice(word, "scope", scope, SCOPES)
         _check_choice(word, "projector", projector, PROJECTORS)
-        if isinstance(min_rows, bool) or not isinstance(min_rows, int) or min_rows < 1:
-            raise ValueError(f"`{word}`: min_rows is 1 or more; found {min_rows!r}")
+        COUNT.integer(f"`{word}`: min_rows", min_rows)
         found, masked = _signature(word, function, options)
         term = _Checked(word, function, level, min_rows, masked, per_row)
         origin = (function.__module__, str(getattr(function, "__qualname__", word)))

@@ -63,9 +63,9 @@ def predict(
         formulas = write_table(frame, output)
         if formulas:
             out.note(
-                f"{counted(formulas, 'cell')} that would begin as a formula does "
-                "(= + - @): with an apostrophe in front, so that no spreadsheet runs "
-                "it. Parquet (--output NAME.parquet) has the values as they are."
+                f"{counted(formulas, 'cell')} begin like a formula (= + - @) and got "
+                "an apostrophe in front, so that no spreadsheet runs them. Parquet "
+                "(--output NAME.parquet) keeps the values as they are."
             )
         out.event("predictions", rows=len(frame), file=str(output))
         out.say(f"{counted(len(frame), 'prediction')}: {output}")

@@ -10,12 +10,12 @@ import numpy as np
 from coloss.cli.config import Config
 from coloss.cli.errors import CliError
 from coloss.cli.runs.predictions import columns_of
-from coloss.cli.runs.reopen import load_joint, load_member, origin
+from coloss.cli.runs.reopen import check_member, load_joint, load_member, origin
 from coloss.cli.runs.rows import member_features
 from coloss.data import align
 from coloss.data.filling import filled
 from coloss.data.readers import DataError, Features
-from coloss.names import counted, nearest, unknown
+from coloss.names import counted, nearest
 from coloss.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -49,9 +49,8 @@ def predict_files(
     chosen = member or config.main
     given = _by_member(files, config)
     wanted = list(config.members) if fused else [chosen]
-    unknown = [name for name in wanted if name not in config.members]
-    if unknown:
-        raise CliError(no_member(unknown[0], config))
+    for name in wanted:
+        check_member(name, config)
     lost = [name for name in wanted if name not in given]
     if lost:
         raise CliError(f"there is no file for {', '.join(lost)}: {lost[0]}=FILE.")
@@ -73,16 +72,10 @@ def _by_member(files: list[str], config: Config) -> dict[str, Path]:
             found.update(dict.fromkeys(config.members, Path(text)))
         elif not equals:
             raise CliError(f"expected MEMBER=FILE; found {text!r}.")
-        elif name not in config.members:
-            raise CliError(no_member(name, config))
         else:
+            check_member(name, config)
             found[name] = Path(path)
     return found
-
-
-def no_member(name: str, config: Config) -> str:
-    """Return the sentence for a name that no member has."""
-    return f"{unknown('member', name, config.members)}."
 
 
 def _read(run: RunFolder, config: Config, name: str, path: Path) -> Features:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from coloss.cli.config import Config
 from coloss.cli.errors import CliError
+from coloss.names import unknown
 from coloss.run_folder import CONFIG, MODEL, RunFolder
 
 if TYPE_CHECKING:
@@ -53,16 +54,23 @@ def load_joint(run: RunFolder) -> JointModel:
     return _loaded(run.path / MODEL)
 
 
+def check_member(name: str, config: Config) -> None:
+    """Refuse a name that no member has.
+
+    Raises:
+        CliError: which names the nearest one.
+    """
+    if name not in config.members:
+        raise CliError(f"{unknown('member', name, config.members)}.")
+
+
 def load_member(run: RunFolder, config: Config, name: str) -> keras.Model:
     """Return one trained network.
 
     Raises:
         CliError: if there is no such member, or no file.
     """
-    from coloss.names import unknown
-
-    if name not in config.members:
-        raise CliError(f"{unknown('member', name, config.members)}.")
+    check_member(name, config)
     return _loaded(run.path / "models" / f"{name}.keras")
 
 
