@@ -150,5 +150,5 @@ def test_refusals(arguments, message):
 
 
 def test_a_count_that_is_no_integer():
-    with pytest.raises(TypeError, match="whole number .* found 100.0"):
+    with pytest.raises(TypeError, match=r"whole number .* found 100\.0"):
         load_digits_views(n_labeled=100.0)

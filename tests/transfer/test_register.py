@@ -196,7 +196,7 @@ def test_the_same_definition_may_run_again() -> None:
         (
             whole_gap,
             {"min_rows": 0},
-            "min_rows must be a whole number, 1 or more; found 0",
+            "min_rows must be .* 1 or more; found 0",
         ),
         (whole_gap, {"options": {"x": 1}}, "takes no option `x`"),
         (lambda s: s, {"name": "f"}, "must take `learner` and `source` first"),
