@@ -3,6 +3,8 @@
 Two equal joint models in one process, one with the guarded step and one with Keras's
 own (`guarded = False`), train in turn; the ratio of each pair of neighbors in time is
 noted, and their median is the cost. Whatever else the machine does slows both.
+`steps_per_execution` is the default, "auto", and 1: in blocks of steps the guard looks
+at what a block leaves, taken one by one at every gradient.
 
 Run: KERAS_BACKEND=jax python benchmarks/guard_cost.py
 """
@@ -10,6 +12,7 @@ Run: KERAS_BACKEND=jax python benchmarks/guard_cost.py
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import platform
 import statistics
@@ -26,10 +29,12 @@ SIZES = {
     "demo": ({"pixels": 64, "strokes": 16, "zones": 20}, (64, 64)),
 }
 BATCH = 64
+STEPS = {"question": 48, "demo": 128}
 
 
-def joint(widths: dict[str, int], hidden: tuple[int, ...], guarded: bool, optimizer):
+def joint(size: str, guarded: bool, optimizer, steps: int | str) -> coloss.JointModel:
     """Return a compiled joint model whose networks start alike."""
+    widths, hidden = SIZES[size]
     keras.utils.set_random_seed(0)
     members = {
         name: keras.Sequential(
@@ -45,7 +50,8 @@ def joint(widths: dict[str, int], hidden: tuple[int, ...], guarded: bool, optimi
     terms = [f"distill({helper} >> {main}, temperature=4)" for helper in helpers]
     model = coloss.JointModel(members)
     model.compile(
-        optimizer(),
+        keras.optimizers.get(optimizer),
+        steps_per_execution=steps,
         loss="sparse_categorical_crossentropy",
         objective=" + ".join([*members, *terms]),
         metrics=["accuracy"],
@@ -69,9 +75,12 @@ def paired(
     return pairs
 
 
-def measured(size: str, optimizer, rounds: int, steps: int) -> dict[str, float]:
+def measured(
+    size: str, optimizer: str, rounds: int, per_execution: int | str
+) -> dict[str, float]:
     """Return the median ratio with its quartiles, and milliseconds a step."""
-    widths, hidden = SIZES[size]
+    widths, _ = SIZES[size]
+    steps = STEPS[size]
     rng = np.random.default_rng(0)
     rows = steps * BATCH
     x = {
@@ -88,9 +97,9 @@ def measured(size: str, optimizer, rounds: int, steps: int) -> dict[str, float]:
 
         return run
 
-    with_guard = timed(joint(widths, hidden, True, optimizer))
-    without = timed(joint(widths, hidden, False, optimizer))
-    for _ in range(2):  # compile and warm up
+    with_guard = timed(joint(size, True, optimizer, per_execution))
+    without = timed(joint(size, False, optimizer, per_execution))
+    for _ in range(3):  # compile and warm up
         with_guard(), without()
     pairs = paired(with_guard, without, rounds)
     ratios = sorted(one / other for one, other in pairs)
@@ -110,22 +119,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=41)
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--optimizers", nargs="+", default=["adam", "sgd"])
+    parser.add_argument("--steps", nargs="+", default=["auto", "1"])
     arguments = parser.parse_args()
     print(f"{os.cpu_count()} CPU cores, Python {platform.python_version()}")
-    print("| backend | sizes | optimizer | ms a step, unguarded | guarded | ratio |")
-    print("|---|---|---|---|---|---|")
-    for size in arguments.sizes:
-        steps = 16 if size == "question" else 128
-        for name in arguments.optimizers:
-            found = measured(
-                size, lambda n=name: keras.optimizers.get(n), arguments.rounds, steps
-            )
-            print(
-                f"| {keras.backend.backend()} | {size} | {name} "
-                f"| {found['unguarded']:.3f} | {found['guarded']:.3f} "
-                f"| {found['ratio']:.3f} ({found['low']:.3f} to {found['high']:.3f}) |",
-                flush=True,
-            )
+    print("| backend | sizes | optimizer | steps | unguarded, ms | guarded | ratio |")
+    print("|---|---|---|---|---|---|---|")
+    for size, name, steps in itertools.product(
+        arguments.sizes, arguments.optimizers, arguments.steps
+    ):
+        given = steps if steps == "auto" else int(steps)
+        found = measured(size, name, arguments.rounds, given)
+        print(
+            f"| {keras.backend.backend()} | {size} | {name} | {steps} "
+            f"| {found['unguarded']:.3f} | {found['guarded']:.3f} "
+            f"| {found['ratio']:.3f} ({found['low']:.3f} to {found['high']:.3f}) |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

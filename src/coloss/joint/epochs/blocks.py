@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TypeAlias
 
-import jax
+import keras
 
 from coloss.joint.epochs.callbacks import NO_STEP
 from coloss.joint.epochs.jax import State, Step, StepPrograms, free_memory
@@ -131,7 +131,7 @@ class InBlocks:
         """Return whether a state can be kept, and what comes next shows flaws."""
         if self._trusts is None:
             model = self._model
-            size = sum(array.nbytes for array in jax.tree.leaves(state))
+            size = sum(array.nbytes for array in keras.tree.flatten(state))
             self._trusts = (
                 model.guarded
                 and shows_later(model.optimizer, model.trainable_variables)
