@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         transfer,
         weighting,
     )
-    from coloss.joint import JointModel, JointOptimizer, NonFiniteLossError
+    from coloss.joint import Inputs, JointModel, JointOptimizer, NonFiniteLossError
     from coloss.objective import (
         Expression,
         Objective,
@@ -51,11 +51,12 @@ _OBJECTIVE = (
     "coefficient",
     "loss",
 )
+_JOINT = ("Inputs", "JointModel", "JointOptimizer", "NonFiniteLossError")
 _HOMES = {
     **dict.fromkeys(_OBJECTIVE, "objective"),
     **dict.fromkeys(("Cosine", "Ramp", "Steps", "Trainable"), "weighting"),
     "Study": "study",
-    **dict.fromkeys(("JointModel", "JointOptimizer", "NonFiniteLossError"), "joint"),
+    **dict.fromkeys(_JOINT, "joint"),
 }
 _MODULES = (
     "aggregation",
@@ -115,6 +116,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "Cosine",
     "Expression",
+    "Inputs",
     "JointModel",
     "JointOptimizer",
     "NonFiniteLossError",

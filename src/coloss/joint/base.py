@@ -13,6 +13,7 @@ import keras
 
 from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.compiled import CompiledSettings
+from coloss.joint.inputs.assembly import Assembly
 from coloss.joint.keras_model import KerasModel
 from coloss.joint.outputs.fusion import Fuse
 from coloss.joint.step_context import StepContext
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         fuse: Fuse | None
         moving_coefficients: set[str]
         batch_of: Callable[..., BatchValues]
+        assembly: Assembly
         _member_names: tuple[str, ...]
         _coefficients: Coefficients
         _auxiliary: AuxiliaryLayers

@@ -118,7 +118,8 @@ class ComputeLossMixin(JointBase):
         nothing = ops.zeros((), dtype="float32")
         infinite: dict[str, Tensor] = {}
         if x is not None and not training:
-            infinite = {name: _infinite(x[name]) for name in names}
+            read = self.assembly.by_member(self.members, x)
+            infinite = {name: _infinite(read[name]) for name in names}
         if not batch.out_of_range and not infinite:
             return total
         flaws = ops.stack(
@@ -140,8 +141,9 @@ class ComputeLossMixin(JointBase):
                 "a train or test step. Use train_step, test_step, fit or evaluate."
             )
         forward = Forward()
+        read = {} if x is None else self.assembly.by_member(self.members, x)
         for name in self._member_names:
-            present = clean(x[name])[1] if x is not None else None
+            present = clean(read[name])[1] if x is not None else None
             forward.present[name] = present
             forward.outputs[name] = replace_rows(y_pred[name], present, 1.0)
             forward.masks[name] = mask_of(y_pred[name])

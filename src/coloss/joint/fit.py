@@ -108,7 +108,7 @@ class FitMixin(EpochsMixin):
         notes = warn_of_learning_rates(self.optimizer)
         # A data set may know that members have no missing row.
         complete: Complete = getattr(x, "complete", Complete())
-        refuse_bare_array(x, self._member_names)
+        refuse_bare_array(x, self.assembly.keys)
         if is_array_data(x):
             arrays = self.check_arrays(x, y, sample_weight)
             x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
@@ -184,7 +184,7 @@ class FitMixin(EpochsMixin):
     ) -> Scores:
         """Return the loss and every metric; arguments as in `keras.Model.evaluate`."""
         self._assert_compile_called("evaluate")
-        refuse_bare_array(x, self._member_names)
+        refuse_bare_array(x, self.assembly.keys)
         if is_array_data(x):
             arrays = self.check_arrays(x, y, sample_weight)
             x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
@@ -274,10 +274,11 @@ class FitMixin(EpochsMixin):
             y,
             sample_weight,
             where,
+            self.assembly,
         )
         # Once for a `compile`: a few rows show what a head is.
         if self._outputs_checked_for is not settings:
-            for note in check_outputs(members, settings.losses, arrays.x):
+            for note in check_outputs(members, settings.losses, self._read(arrays)):
                 warnings.warn(note, ObjectiveWarning, stacklevel=3)
             self._outputs_checked_for = settings
         return arrays
@@ -303,7 +304,12 @@ class FitMixin(EpochsMixin):
 
     def _notes(self, arrays: CheckedArrays, where: str = "") -> list[str]:
         settings = self.compiled_settings
-        return warn_of_data(settings.losses, settings.needed, arrays.x, arrays.y, where)
+        read = self._read(arrays)
+        return warn_of_data(settings.losses, settings.needed, read, arrays.y, where)
+
+    def _read(self, arrays: CheckedArrays) -> dict[str, Nested]:
+        complete = arrays.complete.inputs
+        return self.assembly.by_member(self.members, arrays.x, complete=complete)
 
     @contextlib.contextmanager
     def expecting(

@@ -18,8 +18,10 @@ from coloss.joint.compute_loss import ComputeLossMixin
 from coloss.joint.epochs import check_steps
 from coloss.joint.explain.on_batch import explain_form, explain_model, report_ascent
 from coloss.joint.fit import FitMixin
-from coloss.joint.inputs.arrays import check_by_member
+from coloss.joint.inputs.arrays import check_by_key
+from coloss.joint.inputs.assembly import Assembly
 from coloss.joint.inputs.missing_rows import Complete, replace_rows
+from coloss.joint.inputs.several import Inputs
 from coloss.joint.members import FUSED, check_members
 from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.optimizers.resolve import ANY, OptimizerSpec
@@ -58,10 +60,13 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
             present), or a function of the dict of outputs that returns one tensor;
             adds the prediction `fused`, with metrics of its own.
         name: the joint model's name.
+        inputs: by member, the entries of `x` that it reads (`coloss.Inputs`), where
+            they are others than the one of its own name.
 
     Raises:
         TypeError: if a member is no `keras.Model`.
-        ValueError: for a name that cannot stand in an objective.
+        ValueError: for a name that cannot stand in an objective, or inputs that a
+            network cannot take.
 
     Examples:
         >>> import keras, coloss
@@ -84,6 +89,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         members: Mapping[str, keras.Model],
         fuse: Fuse | None = None,
         name: str | None = None,
+        inputs: Mapping[str, Inputs] | None = None,
         **kwargs: object,
     ) -> None:
         """Take the members in; each is stored under its name."""
@@ -91,6 +97,9 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         self.fuse = check_fuse(fuse)
         checked = check_members(members, fuse is not None)
         self._member_names = tuple(checked)
+        self.assembly = Assembly(checked, inputs)
+        # Kept here, too: what Keras saves are attributes of the model.
+        self._input_dropout = self.assembly.dropout
         for key, member in checked.items():
             # Weight files go by attributes, in alphabetical order, public ones first.
             # These stand before `layers`, which goes by position: members of one
@@ -296,22 +305,24 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         """Run every member once.
 
         Args:
-            inputs: one entry a member, (batch, ...) or nested; rows of NaN are
-                missing.
+            inputs: one entry a member (or as its `Inputs` say), (batch, ...) or nested;
+                rows of NaN are missing.
             training: as in Keras.
 
         Returns:
             Outputs by member, and `fused` where there is one. Rows whose input is
             missing are NaN.
         """
-        check_by_member(inputs, self._member_names, complete=not self._takes_some)
-        members = {n: net for n, net in self.members.items() if n in inputs}
+        check_by_key(inputs, self.assembly, complete=not self._takes_some)
+        members = self._readable(inputs)
         whole = set(members) == set(self._member_names)
         settings = self._compiled_settings
         tapped = {} if settings is None else settings.tapped
         # In a train step on arrays, those without a NaN are known.
-        complete = self._known_complete(training).inputs
-        forward = run_members(members, inputs, training, tapped, complete)
+        keys = self._known_complete(training).inputs
+        own = self.assembly.by_member(members, inputs, training, keys)
+        complete = self.assembly.complete(keys)
+        forward = run_members(members, own, training, tapped, complete)
         self._step_context.put(forward)
         if whole:
             self._create_auxiliary(forward)

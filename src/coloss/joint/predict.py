@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+
+import keras
 
 from coloss.joint.base import JointBase
 from coloss.joint.inputs.arrays import as_inputs, is_array_data, refuse_bare_array
 from coloss.joint.inputs.input_checks import check_inputs
-from coloss.joint.members import check_names
 from coloss.typing import Tensor
 
 
@@ -44,15 +45,24 @@ class PredictMixin(JointBase):
 
     def _inputs_of_some(self, x: object) -> object:
         """Return the inputs of one member or more as arrays; a dataset as it is."""
-        members = dict(self.members)
-        refuse_bare_array(x, tuple(members))
+        assembly = self.assembly
+        refuse_bare_array(x, assembly.keys)
         if not is_array_data(x):
             return x
-        check_names(x, tuple(members), "`x`", complete=not x)
-        members = {name: net for name, net in members.items() if name in x}
-        x = as_inputs(members, x)
-        check_inputs(members, x)
+        assembly.check_keys(x, complete=not x)
+        members = self._readable(x)
+        if not members:
+            raise ValueError(
+                f"`x` has {', '.join(x)}, and every member reads more than that."
+            )
+        x = as_inputs(assembly.own(members), x)
+        check_inputs(members, x, assembly, complete=False)
         return x
+
+    def _readable(self, keys: Collection[str]) -> dict[str, keras.Model]:
+        """Return the members for which there is enough in these entries of `x`."""
+        members = self.members
+        return {name: members[name] for name in self.assembly.readable(members, keys)}
 
     @contextlib.contextmanager
     def _some_members(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ import keras
 from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.checks.array_checks import CheckedArrays
 from coloss.joint.compiled import CompiledSettings
+from coloss.joint.inputs.assembly import Assembly
 from coloss.joint.outputs.forward import Forward
 from coloss.joint.values.batch_values import BatchValues
 from coloss.joint.values.coefficients import Coefficients
@@ -20,6 +21,8 @@ class ExplainableModel(Protocol):
     """What an explanation reads of a compiled joint model."""
 
     optimizer: keras.optimizers.Optimizer
+
+    assembly: Assembly
 
     @property
     def members(self) -> Mapping[str, keras.Model]:

@@ -12,6 +12,7 @@ from coloss.names import counted
 
 _MOST = {
     "members": 8,
+    "inputs": 3,
     "learning": 5,
     "bound": 3,
     "warnings": 6,
@@ -67,6 +68,8 @@ class Explanation:
         rows: by member, how many rows and labels of one batch count, and why others do
             not: "rows", "labeled", "unlabeled", "missing" (no input), "positions",
             "ignored".
+        inputs: by member that reads other entries of `x` than its own, which, and what
+            happens where one is missing.
     """
 
     objective: str
@@ -84,6 +87,7 @@ class Explanation:
     flow: dict[str, dict[str, float]] | None = None
     cosines: list[tuple[str, str, str, float]] | None = None
     rows: dict[str, dict[str, int]] | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
 
     @property
     def unmoved(self) -> list[str]:
@@ -124,6 +128,7 @@ class Explanation:
     def _sections(self) -> list[tuple[str, list[str]]]:
         found = [
             ("what happens to each network", self._cut("members", self._members())),
+            ("what networks read", self._cut("inputs", self._inputs())),
             ("who learns from whom", self._cut("learning", self._learning())),
             ("lower bound", self._cut("bound", self._falling())),
             ("note", self._cut("warnings", self.warnings)),
@@ -177,6 +182,9 @@ class Explanation:
     def _factor(self, member: str) -> str:
         symbol, value = self.coefficients[member], number(self.values[member])
         return value if _is_number(symbol) else f"{symbol} = {value}"
+
+    def _inputs(self) -> list[str]:
+        return [f"{member}: {text}" for member, text in self.inputs.items()]
 
     def _learning(self) -> list[str]:
         if not self.edges:

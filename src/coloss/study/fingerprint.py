@@ -73,7 +73,7 @@ def _networks(
     keras.utils.set_random_seed(_SEED)
     joint = build()
     if not joint.built:
-        joint._symbolic_outputs({name: x[name] for name in joint})
+        joint._symbolic_outputs({key: x[key] for key in joint.assembly.keys})
     return {
         f"the network {name!r}{of}": {
             "layers": _layers(member),

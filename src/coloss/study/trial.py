@@ -103,7 +103,7 @@ class Starts:
             keras.utils.set_random_seed(seed)
             joint = build()
             if not joint.built:
-                joint._symbolic_outputs({name: x[name] for name in joint})
+                joint._symbolic_outputs({k: x[k] for k in joint.assembly.keys})
             self._seen[seed, build] = {
                 name: [keras.ops.convert_to_numpy(v) for v in member.variables]
                 for name, member in joint.members.items()
@@ -211,7 +211,7 @@ class Trial:
         """
         x, y = getattr(self.rows(seed), part)
         if isinstance(x, dict):
-            x = {name: x[name] for name in self.joint if name in x}
+            x = {key: x[key] for key in self.joint.assembly.keys if key in x}
         if isinstance(y, dict):
             y = {name: labels for name, labels in y.items() if name in self.joint}
         found = self.joint.check_arrays(x, y, where=f"{part} rows: ")
@@ -247,12 +247,11 @@ class Trial:
         return found
 
     def _draws(self, seed: int) -> Values:
-        """Return the state of the random numbers that weights are drawn from."""
-        seeds = self.joint.auxiliary.balance.seeds
-        if seeds is None:
-            return {}
-        fresh = keras.random.SeedGenerator(seed)
-        return {id(seeds.state): keras.ops.convert_to_numpy(fresh.state)}
+        """Return the state of random numbers: of weights, of inputs left out."""
+        dropout = self.joint.assembly.dropout
+        drawn = [self.joint.auxiliary.balance.seeds, dropout and dropout.seeds]
+        fresh = keras.ops.convert_to_numpy(keras.random.SeedGenerator(seed).state)
+        return {id(seeds.state): fresh for seeds in drawn if seeds is not None}
 
     def rates(self) -> list[Any]:
         """Return the variables that hold a learning rate.

@@ -15,6 +15,7 @@ import keras
 
 from coloss.joint.checks.label_checks import check_labels
 from coloss.joint.inputs.arrays import as_inputs, as_labels, refuse_bare_array
+from coloss.joint.inputs.assembly import Assembly
 from coloss.joint.inputs.input_checks import check_inputs
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.joint.inputs.per_member import spell_out
@@ -30,7 +31,7 @@ class CheckedArrays:
         x: inputs by member, NumPy arrays or tensors.
         y: labels, for all or by member; None without labels.
         sample_weight: weights of the structure of `y`; or None.
-        complete: members of which nothing is missing.
+        complete: inputs and labels of which nothing is missing.
     """
 
     x: dict[str, Nested]
@@ -48,6 +49,7 @@ def check_arrays(
     y: ByMember,
     sample_weight: ByMember = None,
     where: str = "",
+    assembly: Assembly | None = None,
 ) -> CheckedArrays:
     """Return array data as Keras's trainers take it, or say what is wrong with it.
 
@@ -60,15 +62,17 @@ def check_arrays(
         y: labels: one array, or by member.
         sample_weight: one array, or by member.
         where: prefix of messages, such as "validation data: ".
+        assembly: which entries of `x` they read; None: each the one of its name.
 
     Raises:
         TypeError: if `x` or `y` is no dict by member and should be.
         ValueError: naming the member, what was found, and what was expected.
     """
     names = tuple(members)
-    refuse_bare_array(x, names)
-    x = as_inputs(members, x, where)
-    rows, inputs = check_inputs(members, x, where)
+    assembly = assembly or Assembly(members)
+    refuse_bare_array(x, assembly.keys)
+    x = as_inputs(assembly.own(members), x, where)
+    rows, inputs = check_inputs(members, x, assembly, where)
     y = as_labels(y, names, rows, f"{where}`y`")
     sample_weight = as_labels(sample_weight, names, rows, f"{where}`sample_weight`")
     labels = check_labels(

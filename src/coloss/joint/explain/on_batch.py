@@ -48,6 +48,8 @@ def explain_model(
     explanation = explain_form(
         model.compiled_settings, model.members, model.coefficient_layer.numbers()
     )
+    inputs = {name: str(one) for name, one in model.assembly.inputs.items()}
+    explanation = dataclasses.replace(explanation, inputs=inputs)
     plan = model.auxiliary.balance.plan
     if not plan.is_plain:
         explanation = _noted(explanation, plan.notes())
@@ -72,7 +74,8 @@ def _row_counts(
     """Return how many rows and labels of one batch count, by member with a loss."""
     tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
     with variables_kept(states_of(model.members)):
-        forward = run_members(model.members, tensors, False, {})
+        read = model.assembly.by_member(model.members, tensors)
+        forward = run_members(model.members, read, False, {})
     found = {}
     for name, loss in model.compiled_settings.losses.items():
         labels = y.get(name) if isinstance(y, Mapping) else y
@@ -81,7 +84,7 @@ def _row_counts(
         mask = forward.masks[name]
         mask = None if mask is None else to_numpy(mask)
         outputs = tuple(forward.outputs[name].shape)
-        counts = count_labels(loss, labels, x[name], mask, outputs)
+        counts = count_labels(loss, labels, read[name], mask, outputs)
         found[name] = {**dataclasses.asdict(counts), "unlabeled": counts.unlabeled}
     return found
 

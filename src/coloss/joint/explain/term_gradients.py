@@ -75,7 +75,8 @@ class Flow:
         self, x: Mapping[str, Nested], y: ByMember, sample_weight: ByMember
     ) -> list[Tensor]:
         model, tapped = self._model, self._model.compiled_settings.tapped
-        forward = run_members(model.members, x, self._training, tapped)
+        read = model.assembly.by_member(model.members, x, self._training)
+        forward = run_members(model.members, read, self._training, tapped)
         # As a training step reads it: within a `fit` with its weights of classes.
         batch = model.batch_of(forward, y, sample_weight, training=True)
         return [evaluate(one, batch).value() for one in self._expressions]

@@ -10,8 +10,10 @@ from typing import TypeAlias
 
 import keras
 
+from coloss.joint.base import JointBase
 from coloss.joint.export.tensorflow import plain_constants
 from coloss.joint.export.torch import dynamic_batch
+from coloss.joint.inputs.input_order import symbols_by_key
 from coloss.typing import Nested
 
 Structure: TypeAlias = (
@@ -34,8 +36,27 @@ def signature_of(model: keras.Model, name: str) -> list[Structure]:
         ValueError: if the network has no shapes yet.
     """
     if hasattr(model, "members"):
-        return [{key: _named(member, key) for key, member in model.members.items()}]
+        return [_by_key(model)]
     return [_structure(model, name)]
+
+
+def _by_key(joint: JointBase) -> dict[str, Structure]:
+    """Return what each entry of `x` is, by who reads it."""
+    members, assembly = joint.members, joint.assembly
+    own = assembly.own(members)
+    found = {name: _named(member, name) for name, member in own.items()}
+    for name, inputs in assembly.inputs.items():
+        symbols = symbols_by_key(name, members[name], inputs.keys) or {}
+        for key in inputs.keys:
+            if key not in found and key not in symbols:
+                raise ValueError(
+                    f"{name} does not show the shape of its input {key!r}; pass "
+                    "`input_signature=`."
+                )
+            if key not in found:
+                shape = (None, *symbols[key].shape[1:])
+                found[key] = keras.InputSpec(symbols[key].dtype, shape, name=key)
+    return {key: found[key] for key in assembly.keys}
 
 
 def _named(member: keras.Model, name: str) -> Structure:

@@ -13,7 +13,7 @@ from typing import TypeGuard
 import keras
 import numpy as np
 
-from coloss.joint.members import check_names
+from coloss.joint.inputs.assembly import Assembly
 from coloss.typing import ByMember, Nested, Tensor
 
 TEXT = ("O", "U", "S")
@@ -44,21 +44,21 @@ def refuse_bare_array(x: object, names: Sequence[str]) -> None:
         raise _not_by_member(x, names, " or a dataset of such dicts")
 
 
-def check_by_member(x: object, names: Sequence[str], complete: bool = True) -> None:
+def check_by_key(x: object, assembly: Assembly, complete: bool = True) -> None:
     """Refuse inputs of a step that are no dict by member.
 
     Args:
         x: inputs of one batch.
-        names: the members.
-        complete: whether every member must have one.
+        assembly: which entries of `x` the members read.
+        complete: whether every one must be there.
 
     Raises:
         TypeError: if `x` is no dict.
         ValueError: naming the wrong or the missing name.
     """
     if not isinstance(x, Mapping):
-        raise _not_by_member(x, names)
-    check_names(x, names, "`x`", complete)
+        raise _not_by_member(x, assembly.keys)
+    assembly.check_keys(x, complete=complete)
 
 
 def _not_by_member(x: object, names: Sequence[str], otherwise: str = "") -> TypeError:

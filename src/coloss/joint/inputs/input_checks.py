@@ -8,47 +8,63 @@ import keras
 import numpy as np
 
 from coloss.joint.inputs.arrays import TEXT, is_tensor, is_text, to_numpy
-from coloss.joint.members import check_names, layers_of
+from coloss.joint.inputs.assembly import Assembly
+from coloss.joint.members import layers_of
 from coloss.names import counted
 from coloss.typing import Nested, Tensor
 
+Missing = dict[str, np.ndarray]
+"""By key of `x`, which rows are missing: (rows,) bool; no entry: none."""
+
 
 def check_inputs(
-    members: Mapping[str, keras.Model], x: Mapping[str, Nested], where: str = ""
+    members: Mapping[str, keras.Model],
+    x: Mapping[str, Nested],
+    assembly: Assembly,
+    where: str = "",
+    *,
+    complete: bool = True,
 ) -> tuple[int, frozenset[str]]:
     """Check names, shapes, rows and partial NaN of the inputs.
 
     Args:
-        members: the networks.
-        x: arrays by member; nested for a member with several inputs.
+        members: the networks that will be run.
+        x: arrays by key; nested for a member with several inputs of its own.
+        assembly: which entries of `x` the members read.
         where: prefix of messages.
+        complete: whether every entry of `x` must be there.
 
     Returns:
-        The number of rows, and the members that have an input on all of them.
+        The number of rows, and the entries of `x` that are there on all of them.
 
     Raises:
         ValueError: naming the member, what was found, and what was expected.
     """
-    check_names(x, tuple(members), f"{where}`x`", complete=True)
-    counts, complete = {}, set(members)
-    for name, member in members.items():
-        leaves = keras.tree.flatten(x[name])
-        for index, leaf in enumerate(leaves):
-            what = f"{where}input of {name!r}"
+    assembly.check_keys(x, f"{where}`x`", complete)
+    counts: dict[str, int] = {}
+    missing: Missing = {}
+    for key, value in x.items():
+        what = f"{where}input of {key!r}"
+        for leaf in keras.tree.flatten(value):
             if len(np.shape(leaf)) == 0:
                 raise ValueError(
                     f"{what} must be an array (rows, ...); found {type(leaf).__name__}."
                 )
-            counts[name] = np.shape(leaf)[0]
-            _check_shape(what, member, leaves)
-            if counts[name] and _check_values(what, member, index, leaf):
-                complete.discard(name)
+            counts[key] = np.shape(leaf)[0]
+            gone = _missing(what, leaf) if counts[key] else None
+            if gone is not None:
+                missing[key] = missing.get(key, False) | gone
     rows = max(counts.values())
-    for name, count in counts.items():
-        _check_count(count, rows, f"{where}input of {name!r}", counts)
+    for key, count in counts.items():
+        _check_count(count, rows, f"{where}input of {key!r}", counts)
     if rows == 0:
         raise ValueError(f"{where}the data has 0 rows; expected at least 1.")
-    return rows, frozenset(complete)
+    for name, member in members.items():
+        _check_member(name, member, x, assembly, where)
+        gone = _not_seen(name, missing, assembly)
+        if gone is not None:
+            _check_statistics(f"{where}input of {name!r}", member, gone)
+    return rows, frozenset(key for key in x if key not in missing)
 
 
 def _check_count(count: int, rows: int, what: str, counts: dict[str, int]) -> None:
@@ -65,30 +81,58 @@ def _symbols(member: keras.Model) -> list[keras.KerasTensor]:
     return (getattr(member, "inputs", None) if member.built else None) or []
 
 
-def _check_shape(what: str, member: keras.Model, leaves: list[Tensor]) -> None:
-    expected = _symbols(member)
-    if len(expected) != len(leaves):
-        return
-    for tensor, leaf in zip(expected, leaves, strict=True):
-        wanted, found = tuple(tensor.shape)[1:], tuple(np.shape(leaf))[1:]
-        fits = len(wanted) == len(found) and all(
-            size is None or size == other
-            for size, other in zip(wanted, found, strict=True)
+def _check_member(
+    name: str,
+    member: keras.Model,
+    x: Mapping[str, Nested],
+    assembly: Assembly,
+    where: str,
+) -> None:
+    """Compare what a member reads with the inputs of its network."""
+    keys, expected = assembly.order(name, member), _symbols(member)
+    leaves = [
+        (key, leaf) for key in keys if key in x for leaf in keras.tree.flatten(x[key])
+    ]
+    several = name in assembly.inputs and all(key in x for key in keys)
+    if several and expected and len(expected) != len(leaves):
+        raise ValueError(
+            f"{where}{name!r} reads {counted(len(leaves), 'array')} "
+            f"({', '.join(key for key, _ in leaves)}), and its network has "
+            f"{counted(len(expected), 'input')}."
         )
-        # Keras adds a last axis of 1 by itself.
-        if not fits and wanted != (*found, 1):
-            raise ValueError(f"{what} has rows of shape {found}; expected {wanted}.")
+    for place, (key, leaf) in enumerate(leaves):
+        what = f"{where}input of {name!r}"
+        if name in assembly.inputs:
+            what = f"{where}input {key!r} of {name!r}"
+        kind = getattr(getattr(leaf, "dtype", None), "kind", "") or ""
+        if not is_tensor(leaf) and kind in TEXT:
+            _check_text(what, member, place, to_numpy(leaf))
+        if len(expected) == len(leaves):
+            _check_shape(what, expected[place], leaf)
 
 
-def _check_values(what: str, member: keras.Model, index: int, leaf: Tensor) -> bool:
-    """Return whether rows are missing; refuse those that are in part, and text."""
+def _check_shape(what: str, symbol: keras.KerasTensor, leaf: Tensor) -> None:
+    wanted, found = tuple(symbol.shape)[1:], tuple(np.shape(leaf))[1:]
+    fits = len(wanted) == len(found) and all(
+        size is None or size == other for size, other in zip(wanted, found, strict=True)
+    )
+    # Keras adds a last axis of 1 by itself.
+    if not fits and wanted != (*found, 1):
+        raise ValueError(f"{what} has rows of shape {found}; expected {wanted}.")
+
+
+def _missing(what: str, leaf: Tensor) -> np.ndarray | None:
+    """Return which rows are missing, None where none is; refuse those that are in part.
+
+    Args:
+        what: for messages.
+        leaf: (rows, ...).
+    """
     if is_tensor(leaf) and type(leaf).__module__.startswith("scipy."):
-        return False
+        return None
     values = to_numpy(leaf)
-    if values.dtype.kind in TEXT:
-        _check_text(what, member, index, values)
     if values.dtype.kind != "f" or not values.size:
-        return False
+        return None
     # NaN passes through a minimum: one look at the data where nothing is missing.
     least, most = values.min(), values.max()
     if np.isinf([least, most]).any() or (np.isnan(least) and np.isinf(values).any()):
@@ -98,9 +142,27 @@ def _check_values(what: str, member: keras.Model, index: int, leaf: Tensor) -> b
             "row of NaN throughout; fill single values before training."
         )
     if not np.isnan(least):
-        return False
-    _check_missing(what, member, values)
-    return True
+        return None
+    nan = np.isnan(values).reshape(len(values), -1)
+    partly = np.flatnonzero(nan.any(axis=1) & ~nan.all(axis=1))
+    if partly.size:
+        row = partly[0]
+        raise ValueError(
+            f"{what}: row {row} has {int(nan[row].sum())} NaN among "
+            f"{counted(nan.shape[1], 'value')} ({counted(partly.size, 'such row')}). A "
+            "missing modality is a row of NaN throughout; fill single values "
+            "before training."
+        )
+    return nan.all(axis=1)
+
+
+def _not_seen(name: str, missing: Missing, assembly: Assembly) -> np.ndarray | None:
+    """Return the rows that a member does not see: (rows,) bool; None: it sees all."""
+    found = assembly.reads(name)
+    here = [missing[key] for key in found if key in missing]
+    if name in assembly.inputs and assembly.inputs[name].missing == "zero":
+        return np.all(here, axis=0) if len(here) == len(found) else None
+    return np.any(here, axis=0) if here else None
 
 
 def _check_text(what: str, member: keras.Model, index: int, values: np.ndarray) -> None:
@@ -124,24 +186,15 @@ def _check_text(what: str, member: keras.Model, index: int, values: np.ndarray) 
     raise ValueError(message)
 
 
-def _check_missing(what: str, member: keras.Model, values: np.ndarray) -> None:
-    nan = np.isnan(values).reshape(len(values), -1)
-    partly = np.flatnonzero(nan.any(axis=1) & ~nan.all(axis=1))
-    if partly.size:
-        row = partly[0]
-        raise ValueError(
-            f"{what}: row {row} has {int(nan[row].sum())} NaN among "
-            f"{counted(nan.shape[1], 'value')} ({counted(partly.size, 'such row')}). A "
-            "missing modality is a row of NaN throughout; fill single values "
-            "before training."
-        )
+def _check_statistics(what: str, member: keras.Model, gone: np.ndarray) -> None:
+    """Refuse missing rows where a layer would take them into its statistics."""
     normalizes = [
         layer.name
         for layer in layers_of(member)
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
     ]
     if normalizes:
-        missing = counted(int(nan.all(axis=1).sum()), "row")
+        missing = counted(int(gone.sum()), "row")
         raise ValueError(
             f"{what} is missing on {missing}, and its layer "
             f"{normalizes[0]!r} normalizes over the batch: the empty rows would enter "

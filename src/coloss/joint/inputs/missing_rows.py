@@ -16,11 +16,11 @@ from coloss.typing import Nested, Tensor
 
 @dataclass(frozen=True)
 class Complete:
-    """Members of which nothing is missing in the data of a `fit`: no step need look.
+    """Of what nothing is missing in the data of a `fit`: no step need look.
 
     Attributes:
-        inputs: those that have an input on every row.
-        labels: those that have a label on every row.
+        inputs: entries of `x` that are there on every row.
+        labels: members that have a label on every row.
     """
 
     inputs: frozenset[str] = frozenset()

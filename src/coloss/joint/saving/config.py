@@ -14,6 +14,7 @@ import numpy as np
 
 from coloss import aggregation
 from coloss.joint.base import JointBase
+from coloss.joint.inputs.several import Inputs
 from coloss.joint.saving import shared_layers
 from coloss.joint.values.coefficients import Coefficient
 from coloss.objective import ObjectiveWarning
@@ -34,6 +35,7 @@ def model_config(model: JointBase) -> dict[str, Any]:
         "members": [[name, _serialize(model[name])] for name in model],
         "shared": shared,
         "fuse": _serialize(model.fuse) if callable(model.fuse) else model.fuse,
+        "inputs": {n: one.get_config() for n, one in model.assembly.inputs.items()},
     }
 
 
@@ -55,7 +57,10 @@ def model_from_config(
     fuse = config.get("fuse")
     if isinstance(fuse, dict):
         fuse = _deserialize(fuse, custom_objects=custom_objects)
-    return cls(members, fuse=fuse, name=config.get("name"))
+    inputs = {
+        name: Inputs.from_config(one) for name, one in config.get("inputs", {}).items()
+    }
+    return cls(members, fuse=fuse, name=config.get("name"), inputs=inputs)
 
 
 def compile_config(model: JointBase) -> dict[str, Any]:
@@ -176,6 +181,8 @@ def print_summary(
     print_fn(f'Joint model: "{model.name}"\n' + "\n".join(map(str.rstrip, lines)))
     if model._compiled_settings is not None:
         print_fn(f"Objective: {model.objective}")
+    for name, inputs in model.assembly.inputs.items():
+        print_fn(f"Inputs of {name}: {inputs}")
     for name, member in model.members.items():
         print_fn(f"\nMember: {name}")
         member.summary(print_fn=print_fn, **options)
