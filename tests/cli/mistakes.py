@@ -179,6 +179,12 @@ CONFIGURATIONS = [
     ),
     Mistake("no file for a member", "needs `data`", 'data = "text.npz"', ""),
     Mistake(
+        "inputs of a member",
+        "did you mean 'acoustic'?",
+        'data = "text.npz"',
+        'inputs = ["acustic", "visual"]',
+    ),
+    Mistake(
         "a member's name in the objective",
         "did you mean 'visual'?",
         "+ visual + w",

@@ -76,6 +76,12 @@ def _members(config: Config) -> Iterator[Problem]:
     for name, member in config.members.items():
         path = ("members", name)
         yield from _name(name, path)
+        if member.layers is not None and member.model is not None:
+            yield Problem((*path, "model"), "and `layers` exclude each other")
+        yield from _layers(member, path)
+        yield from _inputs(config, member, path)
+    for name, member in config.sources.items():
+        path = ("members", name)
         if one_table and member.data is not None:
             yield Problem((*path, "data"), "is not for a data set in one `table`")
         if one_table and member.header is not None:
@@ -84,15 +90,35 @@ def _members(config: Config) -> Iterator[Problem]:
             yield Problem(
                 (*path, "id"), "needs `data.id`, and a file of its own for the member"
             )
-        if one_table and member.columns is None and len(config.members) > 1:
+        if one_table and member.columns is None and len(config.sources) > 1:
             yield Problem(
                 path, "needs `columns`, its part of the columns of `data.table`"
             )
         if not one_table and member.data is None:
             yield Problem(path, "needs `data`, the file of its features")
-        if member.layers is not None and member.model is not None:
-            yield Problem((*path, "model"), "and `layers` exclude each other")
-        yield from _layers(member, path)
+
+
+_OF_DATA = ("data", "header", "id", "columns", "ids", "array", "fill")
+
+
+def _inputs(config: Config, member: Member, path: tuple[str, ...]) -> Iterator[Problem]:
+    if member.inputs is None:
+        for key in ("missing", "input_dropout"):
+            if key in member.model_fields_set:
+                yield Problem((*path, key), "is for a member with `inputs`")
+        return
+    for place, name in enumerate(member.inputs):
+        if name not in config.sources:
+            yield Problem(
+                (*path, "inputs", place),
+                f"names no member with data: {name!r}{nearest(name, config.sources)} "
+                f"(members with data: {', '.join(config.sources)})",
+            )
+        elif name in member.inputs[:place]:
+            yield Problem((*path, "inputs", place), f"names {name!r} twice")
+    for key in _OF_DATA:
+        if key in member.model_fields_set:
+            yield Problem((*path, key), "is not for a member with `inputs`")
 
 
 def _name(name: str, path: tuple[str, ...]) -> Iterator[Problem]:

@@ -47,6 +47,30 @@ class Member(Part):
     array: Annotated[
         str | None, Field(description="Name of the features in an NPZ file.")
     ] = None
+    inputs: Annotated[
+        list[str] | None,
+        Field(
+            min_length=1,
+            description="Members whose data it reads, instead of `data`: `layers` see "
+            "them one behind the other.",
+        ),
+    ] = None
+    missing: Annotated[
+        Literal["drop", "zero"],
+        Field(
+            description="What becomes of a row that lacks one of `inputs`: it is not "
+            "seen, or zeros (the mean, where features are standardized) stand there."
+        ),
+    ] = "drop"
+    input_dropout: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Share of the training rows from which each of `inputs` is "
+            "left out, never all of a row.",
+        ),
+    ] = 0.0
     fill: Annotated[
         Literal["refuse", "mean"],
         Field(

@@ -30,6 +30,11 @@ class Config(Part):
         return self.objective.main or next(iter(self.members))
 
     @property
+    def sources(self) -> dict[str, Member]:
+        """The members with data of their own: the others read theirs."""
+        return {n: one for n, one in self.members.items() if one.inputs is None}
+
+    @property
     def objective_text(self) -> str:
         """The joint loss."""
         return self.objective.text or " + ".join(self.members)

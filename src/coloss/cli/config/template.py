@@ -176,6 +176,16 @@ def _members(wanted: Wanted) -> str:
             "]",
             "",
         ]
+    if len(wanted.members) > 1:
+        main, *_ = wanted.members
+        lines += [
+            "# A network that sees everything often teaches better than weak helpers:",
+            f"# add it, and all + distill(all >> {main}) to the objective.",
+            "# [members.all]",
+            f"# inputs = {_text(list(wanted.members))}",
+            '# missing = "zero"  # what is not there: the row is left out (drop), or 0',
+            "",
+        ]
     return "\n".join(lines)
 
 

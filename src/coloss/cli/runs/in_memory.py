@@ -13,6 +13,7 @@ from coloss.cli.runs.source_base import (
     SAMPLE,
     Piece,
     as_facts,
+    describe_readers,
     described,
     described_member,
     is_labeled,
@@ -83,6 +84,7 @@ class InMemory:
             self.rows.y,
             self.rows.unlabeled,
         )
+        missing: dict[str, np.ndarray] = {}
         for name, x in self.rows.x.items():
             absent = np.isnan(x).reshape(len(x), -1).all(axis=1)
             rows = described_member(self.classes, self.rows.parts, self.rows.y, absent)
@@ -92,6 +94,8 @@ class InMemory:
                 "left_out": as_facts(self.rows.sources[name].left_out),
                 "empty": self.rows.empty.get(name, []),
             }
+            missing[name] = absent
+        describe_readers(self.config, told, self.rows.parts, self.rows.y, missing)
         return told
 
     def columns(self) -> dict[str, Any]:

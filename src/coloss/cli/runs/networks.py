@@ -16,7 +16,8 @@ from coloss.cli.config.layers import KERAS_NAMES
 from coloss.cli.config.members import Member
 from coloss.cli.errors import CliError
 from coloss.data import Standardizer
-from coloss.joint import JointModel
+from coloss.joint import Inputs, JointModel
+from coloss.joint.inputs.input_order import symbols_by_key
 from coloss.names import counted
 
 
@@ -39,19 +40,62 @@ def build_joint(
     Raises:
         CliError: if a network cannot be built, or a saved one does not fit.
     """
-    members = {}
+    members, inputs = {}, {}
     for name, member in config.members.items():
+        keys = tuple(member.inputs or (name,))
         if member.model is not None:
             network = _loaded(name, folder / member.model)
+        elif member.inputs is not None:
+            network = _of_several(config, name, member, shapes, outputs, standardizers)
         else:
-            network = _built(
-                config, name, member, shapes[name], outputs, standardizers.get(name)
+            given = standardizers.get(name)
+            network = _built(config, name, member, shapes[name], outputs, given)
+        if member.inputs is None:
+            _check_input(name, network, shapes[name])
+        else:
+            inputs[name] = Inputs(
+                *keys, missing=member.missing, dropout=member.input_dropout
             )
-        _check(name, network, shapes[name], outputs)
+            _check_inputs(name, network, {key: shapes[key] for key in keys})
+        _check(name, network, outputs)
         if member.frozen:
             network.trainable = False
         members[name] = network
-    return JointModel(members, fuse=config.objective.fuse)
+    return JointModel(members, fuse=config.objective.fuse, inputs=inputs)
+
+
+def _of_several(
+    config: Config,
+    name: str,
+    member: Member,
+    shapes: Mapping[str, tuple[int, ...]],
+    outputs: int,
+    standardizers: Mapping[str, Standardizer],
+) -> keras.Model:
+    """Return a network of several inputs, which stand one behind the other."""
+    keys = member.inputs or ()
+    inputs = [keras.Input(shapes[key], name=key) for key in keys]
+    parts = []
+    for key, part in zip(keys, inputs, strict=True):
+        if key in standardizers and config.data.standardize:
+            part = _standardize(standardizers[key], f"standardize_{key}")(part)
+        parts.append(part if len(part.shape) == 2 else keras.layers.Flatten()(part))
+    joined = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    shape = tuple(joined.shape[1:])
+    body = _built(config, name, member, shape, outputs, None)
+    output = joined
+    # Its layers, not the network: terms name them, as in all.hidden.
+    for layer in body.layers:
+        output = layer(output)
+    return keras.Model(inputs, output, name=name)
+
+
+def _standardize(standardizer: Standardizer, name: str) -> keras.layers.Layer:
+    return keras.layers.Normalization(
+        mean=standardizer.mean.tolist(),
+        variance=standardizer.variance.tolist(),
+        name=name,
+    )
 
 
 def _built(
@@ -64,13 +108,7 @@ def _built(
 ) -> keras.Model:
     layers: list[Any] = [keras.Input(shape)]
     if standardizer is not None:
-        layers.append(
-            keras.layers.Normalization(
-                mean=standardizer.mean.tolist(),
-                variance=standardizer.variance.tolist(),
-                name="standardize",
-            )
-        )
+        layers.append(_standardize(standardizer, "standardize"))
     for layer in member.layer_list:
         kind = type(layer).__name__
         make = getattr(keras.layers, KERAS_NAMES.get(kind, kind))
@@ -102,18 +140,47 @@ def _loaded(name: str, path: Path) -> keras.Model:
     return network
 
 
-def _check(
-    name: str, network: keras.Model, shape: tuple[int, ...], outputs: int
+def _check_input(name: str, network: keras.Model, shape: tuple[int, ...]) -> None:
+    found = network.input_shape
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    if isinstance(found, list | dict):
+        raise CliError(
+            f"members.{name}.model takes {counted(len(found), 'input')}; say which: "
+            'inputs = ["acoustic", "visual"].'
+        )
+    if tuple(found[1:]) != shape:
+        raise CliError(
+            f"members.{name}.model takes rows of shape {tuple(found[1:])}; its data "
+            f"has {shape}."
+        )
+
+
+def _check_inputs(
+    name: str, network: keras.Model, shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
+    try:
+        symbols = symbols_by_key(name, network, tuple(shapes))
+    except ValueError as error:
+        raise CliError(f"members.{name}: {error}") from None
+    if symbols is None:
+        raise CliError(
+            f"members.{name}.model takes {counted(len(network.inputs), 'input')}; "
+            f"`inputs` names {len(shapes)}: {', '.join(shapes)}."
+        )
+    for key, symbol in symbols.items():
+        if tuple(symbol.shape[1:]) != shapes[key]:
+            raise CliError(
+                f"members.{name}.model takes rows of shape {tuple(symbol.shape[1:])} "
+                f"as {key!r}; its data has {shapes[key]}."
+            )
+
+
+def _check(name: str, network: keras.Model, outputs: int) -> None:
     found = tuple(network.output_shape[1:])
-    if found == (outputs,) and tuple(network.input_shape[1:]) == shape:
+    if found == (outputs,):
         return
     place = f"members.{name}"
-    if tuple(network.input_shape[1:]) != shape:
-        raise CliError(
-            f"{place}.model takes rows of shape {tuple(network.input_shape[1:])}; its "
-            f"data has {shape}."
-        )
     if len(found) > 1:
         raise CliError(
             f"{place}: the network ends in rows of shape {found}; expected "

@@ -48,15 +48,15 @@ def predict_files(
         )
     chosen = member or config.main
     given = _by_member(files, config)
-    wanted = list(config.members) if fused else [chosen]
-    for name in wanted:
-        check_member(name, config)
+    check_member(chosen, config)
+    keys = config.members[chosen].inputs
+    wanted = list(config.sources) if fused else list(keys or [chosen])
     lost = [name for name in wanted if name not in given]
     if lost:
         raise CliError(f"there is no file for {', '.join(lost)}: {lost[0]}=FILE.")
     found = {name: _read(run, config, name, given[name]) for name in wanted}
-    if fused:
-        ids, outputs = _fused(run, config, found)
+    if fused or keys is not None:
+        ids, outputs = _of_several(run, "fused" if fused else chosen, found)
     else:
         network = load_member(run, config, chosen)
         ids, values = _ids(found[chosen]), found[chosen].values
@@ -69,11 +69,15 @@ def _by_member(files: list[str], config: Config) -> dict[str, Path]:
     for text in files:
         name, equals, path = text.partition("=")
         if not equals and config.data.table is not None:
-            found.update(dict.fromkeys(config.members, Path(text)))
+            found.update(dict.fromkeys(config.sources, Path(text)))
         elif not equals:
             raise CliError(f"expected MEMBER=FILE; found {text!r}.")
         else:
             check_member(name, config)
+            reads = config.members[name].inputs
+            if reads is not None:
+                wanted = " ".join(f"{key}=FILE" for key in reads)
+                raise CliError(f"{name!r} has no data of its own: give {wanted}.")
             found[name] = Path(path)
     return found
 
@@ -134,8 +138,8 @@ def _predicted(network: keras.Model, values: np.ndarray) -> np.ndarray:
     return outputs
 
 
-def _fused(
-    run: RunFolder, config: Config, found: dict[str, Features]
+def _of_several(
+    run: RunFolder, prediction: str, found: dict[str, Features]
 ) -> tuple[list[str], np.ndarray]:
     joint = load_joint(run)
     try:
@@ -144,7 +148,7 @@ def _fused(
         outputs = joint.predict(joined.x, batch_size=1024, verbose=0)
     except ValueError as error:
         raise CliError(f"the files do not fit the networks: {error}") from None
-    return joined.ids, np.asarray(outputs["fused"])
+    return joined.ids, np.asarray(outputs[prediction])
 
 
 def _table(

@@ -99,7 +99,7 @@ def read_rows(config: Config, folder: Path) -> Rows:
     labels = read_labels(config, folder)
     found = {
         name: member_features(config, name, member, folder)
-        for name, member in config.members.items()
+        for name, member in config.sources.items()
     }
     labels = joined(config, labels, found, folder)
     found = without_labels(config, labels, found)
@@ -108,7 +108,7 @@ def read_rows(config: Config, folder: Path) -> Rows:
     parts = parts_of(config, labels)
     training = {
         name: x[name][parts == "train"]
-        for name, member in config.members.items()
+        for name, member in config.sources.items()
         if member.fill == "mean"
     }
     fills = {name: means_of(values) for name, values in training.items()}

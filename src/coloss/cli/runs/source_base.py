@@ -131,7 +131,7 @@ def described(
                 "dtype": "float32",
                 "standardized": standardizes(config, name),
             }
-            for name, member in config.members.items()
+            for name, member in config.sources.items()
         },
     }
 
@@ -174,6 +174,41 @@ def described_member(
         "labeled": by_part(parts, usable),
         "class_counts": class_counts(classes, parts, y, usable),
     }
+
+
+def describe_readers(
+    config: Config,
+    told: dict[str, Any],
+    parts: np.ndarray,
+    y: np.ndarray,
+    missing: Mapping[str, np.ndarray],
+) -> None:
+    """Add to `data.json` the members that read the data of others.
+
+    Args:
+        config: checked.
+        told: what is told of the others.
+        parts: (rows,).
+        y: (rows,) labels.
+        missing: (rows,) whether a member lacks a row, by member with data.
+    """
+    members = told["members"]
+    for name, member in config.members.items():
+        if member.inputs is None:
+            continue
+        rule = np.all if member.missing == "zero" else np.any
+        absent = rule([missing[key] for key in member.inputs], axis=0)
+        found = described_member(told["classes"], parts, y, absent)
+        files = [file for key in member.inputs for file in members[key]["files"]]
+        members[name] = found | {
+            "files": list(dict.fromkeys(files)),
+            "dtype": "float32",
+            "standardized": standardizes(config, name),
+            "width": sum(members[key]["width"] for key in member.inputs),
+            "dropped": 0,
+            "left_out": [],
+            "empty": [],
+        }
 
 
 def as_facts(left_out: Iterable[LeftOut]) -> list[dict[str, str]]:

@@ -19,6 +19,7 @@ from coloss.cli.runs.source_base import (
     SAMPLE,
     Piece,
     as_facts,
+    describe_readers,
     described,
     described_member,
     is_labeled,
@@ -62,7 +63,7 @@ class Streamed:
         data = config.data
         self.groups = RowGroups(
             folder / str(data.table),
-            {name: member.columns for name, member in config.members.items()},
+            {name: member.columns for name, member in config.sources.items()},
             [c for c in (data.id, data.label, data.split, data.group) if c is not None],
         )
         for name, copies in self._copies(labels.values).items():
@@ -213,6 +214,7 @@ class Streamed:
                 "left_out": as_facts(self.groups.left_out[name]),
                 "empty": [],
             }
+        describe_readers(self.config, told, self.parts, self.y, self._missing)
         return told
 
     def columns(self) -> dict[str, Any]:
