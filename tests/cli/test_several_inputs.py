@@ -85,10 +85,14 @@ def test_it_trains_and_predicts_from_the_inputs_of_others(folder, tmp_path, stre
     x = {key: values.filter(like=f"{key}_").fillna(0).to_numpy() for key in "ab"}
     expected = network.predict([x["b"], x["a"]], verbose=0)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert (
-        "no data of its own"
-        in call("predict", tmp_path / "run", f"all={table}", code=Exit.WRONG).output
+    wrong = (
+        "predict",
+        tmp_path / "run",
+        f"all={table}",
+        "--output",
+        tmp_path / "no.csv",
     )
+    assert "no data of its own" in call(*wrong, code=Exit.WRONG).output
 
 
 def config_of(more=""):

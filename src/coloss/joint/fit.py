@@ -278,7 +278,7 @@ class FitMixin(EpochsMixin):
         )
         # Once for a `compile`: a few rows show what a head is.
         if self._outputs_checked_for is not settings:
-            for note in check_outputs(members, settings.losses, self._read(arrays)):
+            for note in check_outputs(members, settings.losses, arrays.by_member):
                 warnings.warn(note, ObjectiveWarning, stacklevel=3)
             self._outputs_checked_for = settings
         return arrays
@@ -303,13 +303,8 @@ class FitMixin(EpochsMixin):
         return [*notes, *warn_of_learning_rates(self.optimizer)]
 
     def _notes(self, arrays: CheckedArrays, where: str = "") -> list[str]:
-        settings = self.compiled_settings
-        read = self._read(arrays)
+        settings, read = self.compiled_settings, arrays.by_member
         return warn_of_data(settings.losses, settings.needed, read, arrays.y, where)
-
-    def _read(self, arrays: CheckedArrays) -> dict[str, Nested]:
-        complete = arrays.complete.inputs
-        return self.assembly.by_member(self.members, arrays.x, complete=complete)
 
     @contextlib.contextmanager
     def expecting(

@@ -98,7 +98,6 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         checked = check_members(members, fuse is not None)
         self._member_names = tuple(checked)
         self.assembly = Assembly(checked, inputs)
-        # Kept here, too: what Keras saves are attributes of the model.
         self._input_dropout = self.assembly.dropout
         for key, member in checked.items():
             # Weight files go by attributes, in alphabetical order, public ones first.
@@ -305,8 +304,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         """Run every member once.
 
         Args:
-            inputs: one entry a member (or as its `Inputs` say), (batch, ...) or nested;
-                rows of NaN are missing.
+            inputs: by key, (batch, ...) or nested; rows of NaN are missing.
             training: as in Keras.
 
         Returns:

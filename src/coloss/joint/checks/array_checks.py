@@ -28,13 +28,15 @@ class CheckedArrays:
     """Array data that can be trained on.
 
     Attributes:
-        x: inputs by member, NumPy arrays or tensors.
+        x: inputs by key, NumPy arrays or tensors.
+        by_member: the same, as each member reads them.
         y: labels, for all or by member; None without labels.
         sample_weight: weights of the structure of `y`; or None.
         complete: inputs and labels of which nothing is missing.
     """
 
     x: dict[str, Nested]
+    by_member: dict[str, Nested]
     y: ByMember
     sample_weight: ByMember
     complete: Complete
@@ -79,4 +81,5 @@ def check_arrays(
         members, losses, outputs_of(x), needed, rows, y, sample_weight, where
     )
     y, sample_weight = spell_out(names, y, sample_weight)
-    return CheckedArrays(x, y, sample_weight, Complete(inputs, labels))
+    read = assembly.by_member(members, x, complete=inputs)
+    return CheckedArrays(x, read, y, sample_weight, Complete(inputs, labels))
