@@ -54,13 +54,14 @@ def check_inputs(
             gone = _missing(what, leaf) if counts[key] else None
             if gone is not None:
                 missing[key] = missing.get(key, False) | gone
+    for name, member in members.items():
+        _check_member(name, member, x, assembly, where)
     rows = max(counts.values())
     for key, count in counts.items():
         _check_count(count, rows, f"{where}input of {key!r}", counts)
     if rows == 0:
         raise ValueError(f"{where}the data has 0 rows; expected at least 1.")
     for name, member in members.items():
-        _check_member(name, member, x, assembly, where)
         gone = _not_seen(name, missing, assembly)
         if gone is not None:
             _check_statistics(f"{where}input of {name!r}", member, gone)
