@@ -24,9 +24,10 @@ FLOORS: Floors = (
     ("run_folder",),
     ("study",),
     ("callbacks", "losses", "recipes"),
+    ("checkpoint",),
     ("joint",),
     ("transfer", "weighting", "aggregation", "data"),
-    ("objective", "owned_folder"),
+    ("objective", "owned_folder", "digest"),
     ("registry", "doubts"),
     ("_backend", "_pages", "_version", "names", "checking", "writing", "typing"),
 )

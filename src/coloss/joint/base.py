@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         _auxiliary: AuxiliaryLayers
         _compiled_settings: CompiledSettings | None
         _arguments: Mapping[str, object]
+        _optimizer_config: Mapping[str, object]
         _step_context: StepContext
 
         def __call__(

@@ -17,6 +17,7 @@ from coloss.joint.compiled import CompiledSettings
 from coloss.joint.epoch_callback import epoch_callbacks
 from coloss.joint.epochs import in_blocks
 from coloss.joint.epochs.mixin import EpochsMixin
+from coloss.joint.epochs.resumable import in_calling_order, refuse_in_list, resumable
 from coloss.joint.explain.blame import terms_not_finite
 from coloss.joint.inputs.again import Batch, batches_again
 from coloss.joint.inputs.arrays import (
@@ -144,8 +145,9 @@ class FitMixin(EpochsMixin):
         with (
             self.expecting(complete, class_weight),
             in_blocks(self, arguments) as chosen,
+            resumable(self, arguments, chosen, class_weight) as ready,
         ):
-            return super().fit(**chosen)
+            return super().fit(**ready)
 
     @overload
     def evaluate(
@@ -357,20 +359,16 @@ class FitMixin(EpochsMixin):
             return terms_not_finite(self, variable, again())
 
         own = [*epoch_callbacks(), NonFiniteGuard(blame)]
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            for callback in own:
-                callbacks.append(callback)
-            return callbacks
-        if callbacks is None:
-            given = []
-        else:
-            given = (
-                list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-            )
-        for callback in given:
-            self._tell_direction(callback)
-        # First, so that what they log reaches History and the progress bar.
-        return [*own, *given]
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            given = [] if callbacks is None else keras.tree.flatten(callbacks)
+            for callback in given:
+                self._tell_direction(callback)
+            # First, so that what they log reaches History and the progress bar.
+            return in_calling_order([*own, *given])
+        refuse_in_list(callbacks)
+        for callback in own:
+            callbacks.append(callback)
+        return callbacks
 
     def _tell_direction(self, callback: keras.callbacks.Callback) -> None:
         """Say what is better to a callback that monitors one of our entries.

@@ -6,17 +6,27 @@ new Keras changes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 from keras import tree
 from keras.src.backend import get_keras_mask, set_keras_mask
+from keras.src.backend.common.global_state import get_global_attribute
 from keras.src.backend.config import is_nnx_enabled
+from keras.src.random.seed_generator import (
+    GLOBAL_SEED_GENERATOR,
+    global_seed_generator,
+)
 from keras.src.trainers.data_adapters import get_data_adapter
-from keras.src.trainers.data_adapters.array_slicing import train_validation_split
+from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
+from keras.src.trainers.data_adapters.array_slicing import (
+    convert_to_sliceable,
+    train_validation_split,
+)
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras.src.utils.io_utils import ask_to_proceed_with_overwrite
 
@@ -134,6 +144,47 @@ class OneTurn(DataAdapter):
     partial_batch_size = None
 
 
+class ArraysInOrder(ArrayDataAdapter):
+    """Arrays of which Keras's loop takes the rows that it is told.
+
+    Args:
+        rows: (x, y, sample_weight), arrays or None.
+        size: of a batch.
+        batches: yields the rows of each batch of an epoch.
+    """
+
+    def __init__(
+        self,
+        rows: tuple[Nested, Nested, Nested],
+        size: int,
+        batches: Callable[[], Iterator[np.ndarray | slice]],
+    ) -> None:
+        """Keep the arrays."""
+        x, y, weight = rows
+        super().__init__(x, y, sample_weight=weight, batch_size=size)
+        self.batches = batches
+
+    def arrays_for(self, backend: str) -> Nested:
+        """Return what batches are cut from, as Keras cuts them for a backend."""
+        return convert_to_sliceable(self._inputs, target_backend=backend)
+
+    def get_torch_dataloader(self) -> Iterator[Nested]:
+        """Return the batches of an epoch as PyTorch's tensors."""
+
+        def cut(array: Any, indices: np.ndarray | slice) -> Tensor:
+            taken = array.convert_to_torch_compatible(array[indices])
+            return keras.ops.convert_to_tensor(taken)
+
+        return self._get_iterator(cut, self.arrays_for("torch"))
+
+    def _get_iterator(
+        self, slice_and_convert_fn: Callable[..., Tensor], inputs: Nested
+    ) -> Iterator[Nested]:
+        for chosen in self.batches():
+            cut = partial(slice_and_convert_fn, indices=chosen)
+            yield tree.map_structure(cut, inputs, none_is_leaf=False)
+
+
 def whole_batch(x: Nested, y: Nested, sample_weight: Nested) -> tuple[Nested, ...]:
     """Return all rows as the one batch that Keras would make of them for JAX.
 
@@ -234,3 +285,42 @@ def traces_with_flax() -> bool:
 def profiles_batches(callback: keras.callbacks.Callback) -> bool:
     """Return whether a callback is a `TensorBoard` that profiles certain batches."""
     return bool(getattr(callback, "_should_trace", False))
+
+
+def global_seed() -> keras.random.SeedGenerator | None:
+    """Return the generator behind `seed=None`; None: nobody has used it so far."""
+    return get_global_attribute(GLOBAL_SEED_GENERATOR)
+
+
+def make_global_seed() -> keras.random.SeedGenerator:
+    """Return the generator behind `seed=None`, made if it is not there."""
+    return global_seed_generator()
+
+
+def start_at(model: keras.Model, epoch: int | None) -> None:
+    """Let a `fit` whose callbacks are told of its begin start at an epoch, from 0.
+
+    Args:
+        model: a Keras model.
+        epoch: None or 0: at what `fit` was told.
+    """
+    model._initial_epoch = epoch
+
+
+_MONITOR = ("best",)
+_SAVES = ("_batches_seen_since_last_saving", "_last_batch_seen")
+
+CALLBACK_STATES: Mapping[type[keras.callbacks.Callback], tuple[str, ...]] = {
+    keras.callbacks.EarlyStopping: (
+        *_MONITOR,
+        "wait",
+        "stopped_epoch",
+        "best_epoch",
+        "best_weights",
+    ),
+    keras.callbacks.ReduceLROnPlateau: (*_MONITOR, "wait", "cooldown_counter"),
+    keras.callbacks.ModelCheckpoint: (*_MONITOR, *_SAVES),
+    keras.callbacks.BackupAndRestore: _SAVES,
+    keras.callbacks.SwapEMAWeights: ("_ema_weights_in_model",),
+}
+"""In which attributes Keras's callbacks remember something from epoch to epoch."""

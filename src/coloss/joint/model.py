@@ -108,6 +108,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         self._auxiliary = AuxiliaryLayers()
         self._compiled_settings: CompiledSettings | None = None
         self._arguments: Mapping[str, object] = MappingProxyType({})
+        self._optimizer_config: Mapping[str, object] = MappingProxyType({})
         self._step_context = StepContext()
         self.moving_coefficients: set[str] = set()
         self.built = all(member.built for member in checked.values())
@@ -256,6 +257,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
             "auto_scale_loss": auto_scale_loss,
         }
         self._arguments = MappingProxyType(arguments)
+        self._optimizer_config = optimizers.config_of(resolved)
 
     def _beside_members(self) -> dict[str, list[keras.Variable]]:
         """Return trained variables outside the members, by the group that moves them.

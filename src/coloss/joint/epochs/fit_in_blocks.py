@@ -12,6 +12,7 @@ import keras
 from coloss.joint.epochs.blocks import SHARE, InBlocks, StepFunction
 from coloss.joint.epochs.callbacks import BlockCallbacks, needs_every_step
 from coloss.joint.epochs.jax import free_memory, on_device
+from coloss.joint.epochs.order import RowOrder, count_rows
 from coloss.joint.epochs.turns import TEST, TRAIN, BlocksBase, Turns, TurnsOfFit
 from coloss.joint.inputs.arrays import is_array_data
 from coloss.joint.keras_internals import (
@@ -138,7 +139,7 @@ def _turns(model: BlocksBase, arguments: Arguments) -> tuple[list[Turns], Argume
     if share and after is None:
         rows, after = split_rows(rows, share)
     guard = next(one for one in callbacks if isinstance(one, NonFiniteGuard))
-    count = _count(rows)
+    count = count_rows(rows)
     told = BlockCallbacks(
         callbacks,
         add_history=True,
@@ -169,13 +170,7 @@ def _turn(
     return Turns(
         word=word,
         rows=on_device(whole_batch(*rows)),
-        count=_count(rows),
-        size=size,
-        shuffle=shuffle,
+        order=RowOrder(count_rows(rows), size, shuffle),
         callbacks=callbacks,
         guard=guard,
     )
-
-
-def _count(rows: Nested) -> int:
-    return next(len(leaf) for leaf in keras.tree.flatten(rows) if leaf is not None)

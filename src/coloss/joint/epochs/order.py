@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
+import keras
 import numpy as np
+
+from coloss.typing import Nested
 
 
 def draw_order(rows: int, size: int, shuffle: bool | str) -> np.ndarray | None:
@@ -29,3 +35,39 @@ def draw_order(rows: int, size: int, shuffle: bool | str) -> np.ndarray | None:
     if shuffle:
         return np.random.permutation(rows).astype("int32")
     return None
+
+
+class RowOrder:
+    """In which order the rows of a `fit` come, epoch by epoch.
+
+    Args:
+        rows: of the data.
+        size: of a batch.
+        shuffle: as in `keras.Model.fit`.
+    """
+
+    def __init__(self, rows: int, size: int, shuffle: bool | str) -> None:
+        """Draw nothing yet."""
+        self.rows, self.size, self.shuffle = rows, size, shuffle
+
+    @property
+    def steps(self) -> int:
+        """The steps of an epoch, the small last one included."""
+        return math.ceil(self.rows / self.size)
+
+    def draw(self) -> np.ndarray | None:
+        """Return the order of the next epoch; see `draw_order`."""
+        return draw_order(self.rows, self.size, self.shuffle)
+
+    def batches(self) -> Iterator[np.ndarray | slice]:
+        """Yield the rows of each batch of an epoch; draws when the first is asked."""
+        order = self.draw()
+        for start in range(0, self.rows, self.size):
+            stop = min(start + self.size, self.rows)
+            yield slice(start, stop) if order is None else order[start:stop]
+
+
+def count_rows(arrays: Nested) -> int:
+    """Return how many rows a structure of arrays (rows, ...) or None has."""
+    leaves = keras.tree.flatten(arrays)
+    return next(len(leaf) for leaf in leaves if leaf is not None)

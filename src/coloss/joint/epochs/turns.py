@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,7 +10,7 @@ import numpy as np
 
 from coloss.joint.base import JointBase
 from coloss.joint.epochs.callbacks import BlockCallbacks
-from coloss.joint.epochs.order import draw_order
+from coloss.joint.epochs.order import RowOrder
 from coloss.joint.keras_internals import OneTurn
 from coloss.joint.steps.non_finite import NonFiniteGuard
 from coloss.typing import Nested, Tensor
@@ -30,30 +29,31 @@ class Turns:
     Attributes:
         word: `TRAIN` or `TEST`.
         rows: a structure of arrays (rows, ...), on the device.
-        count: of rows.
-        size: of a batch.
-        shuffle: as in `keras.Model.fit`.
+        order: in which they come.
         callbacks: that are told of blocks.
         guard: that is told the step at which the loss stopped being finite.
     """
 
     word: str
     rows: Nested
-    count: int
-    size: int
-    shuffle: bool | str
+    order: RowOrder
     callbacks: BlockCallbacks
     guard: NonFiniteGuard
 
     @property
+    def size(self) -> int:
+        """The rows of a batch."""
+        return self.order.size
+
+    @property
     def steps(self) -> int:
         """The steps of a turn, the small last one included."""
-        return math.ceil(self.count / self.size)
+        return self.order.steps
 
     @property
     def whole(self) -> int:
         """The steps of a turn on whole batches."""
-        return self.count // self.size
+        return self.order.rows // self.order.size
 
     def adapter(self) -> OneTurn:
         """Return what Keras's loop is given in the place of the rows."""
@@ -66,10 +66,10 @@ class Turns:
             (whole, size) int32, or None for rows as they stand; and the rows of the
             small last batch, or None.
         """
-        order = draw_order(self.count, self.size, self.shuffle)
+        order = self.order.draw()
         cut = self.whole * self.size
         if order is None:
-            last, many = np.arange(cut, self.count, dtype="int32"), None
+            last, many = np.arange(cut, self.order.rows, dtype="int32"), None
         else:
             last, many = order[cut:], order[:cut].reshape(self.whole, self.size)
         return many, last if len(last) else None

@@ -8,7 +8,9 @@ for several, a `JointOptimizer` keeps the members apart.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import TypeAlias
 
 import keras
@@ -199,3 +201,19 @@ def _scaled(
         dynamic_growth_steps=like.dynamic_growth_steps,
         name=like.name,
     )
+
+
+def config_of(optimizer: object) -> Mapping[str, object]:
+    """Return what makes an optimizer, its present learning rate included.
+
+    Args:
+        optimizer: as `resolve` returned it.
+
+    Returns:
+        Its class and configuration; without the latter where there is none.
+    """
+    found: dict[str, object] = {"class": type(optimizer).__qualname__}
+    if isinstance(optimizer, Optimizer):
+        with contextlib.suppress(NotImplementedError, TypeError, ValueError):
+            found |= optimizer.get_config()
+    return MappingProxyType(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TypeAlias, TypeGuard
 
 import keras
@@ -84,6 +85,10 @@ class Coefficients(keras.layers.Layer):
 
     A part of the joint model, so that its variables are saved and carried by every
     backend's train step.
+
+    Attributes:
+        schedules: functions of the epoch, by name.
+        started_at: the values that `compile` was given, those at epoch 0 of schedules.
     """
 
     def __init__(self) -> None:
@@ -92,6 +97,7 @@ class Coefficients(keras.layers.Layer):
         self._names: list[str] = []
         self._trained: list[str] = []
         self.schedules: dict[str, Callable[[int], float]] = {}
+        self.started_at: Mapping[str, float] = MappingProxyType({})
         self.built = True
 
     def reset(self, values: Mapping[str, Coefficient]) -> None:
@@ -104,6 +110,7 @@ class Coefficients(keras.layers.Layer):
             TypeError: if a value is none of these.
         """
         numbers = starting_values(values)
+        self.started_at = MappingProxyType(numbers)
         self.schedules = {n: value for n, value in values.items() if callable(value)}
         for variable in [*self._non_trainable_variables, *self._trainable_variables]:
             self._untrack_variable(variable)

@@ -1,0 +1,174 @@
+"""A `fit` that goes on where another process was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeGuard
+
+import keras
+
+from coloss.joint.epochs.order import RowOrder, count_rows
+from coloss.joint.epochs.turns import TRAIN, BlocksBase
+from coloss.joint.inputs.arrays import is_array_data
+from coloss.joint.keras_internals import (
+    DEFAULT_BATCH,
+    ArraysInOrder,
+    split_rows,
+    start_at,
+)
+
+Arguments = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PresentFit:
+    """What a callback that resumes is told, before a `fit` begins.
+
+    Attributes:
+        model: the joint model.
+        compiled: arguments of `compile`, but for the objective and what it reads; of
+            the optimizer, what made it.
+        arguments: of `fit`, checked and by member.
+        class_weight: as given to `fit`.
+        callbacks: of this `fit`, in the order in which they are called, those that
+            resume left out.
+        order: in which rows come; None: data other than arrays decides it itself.
+        in_blocks: whether steps are taken in blocks.
+    """
+
+    model: BlocksBase
+    compiled: Mapping[str, object]
+    arguments: Mapping[str, Any]
+    class_weight: object
+    callbacks: tuple[keras.callbacks.Callback, ...]
+    order: RowOrder | None
+    in_blocks: bool
+
+
+class Resumes(Protocol):
+    """A callback that brings back an interrupted `fit`."""
+
+    def take_fit(self, fit: PresentFit) -> None:
+        """Take in what is about to begin, or refuse it."""
+        ...
+
+
+def resumes(callback: object) -> TypeGuard[Resumes]:
+    """Return whether a callback brings back an interrupted `fit`."""
+    return hasattr(callback, "take_fit")
+
+
+def in_calling_order(
+    callbacks: list[keras.callbacks.Callback],
+) -> list[keras.callbacks.Callback]:
+    """Return callbacks as a `fit` calls them: what resumes comes after all others.
+
+    So it sees what the others made of an epoch, the history included.
+
+    Raises:
+        ValueError: if there are several that resume.
+    """
+    last = [callback for callback in callbacks if resumes(callback)]
+    if not last:
+        return callbacks
+    if len(last) > 1:
+        raise ValueError(
+            "several callbacks bring back an interrupted fit: "
+            f"{', '.join(type(one).__name__ for one in last)}. Give one."
+        )
+    others = [callback for callback in callbacks if not resumes(callback)]
+    if not any(isinstance(one, keras.callbacks.History) for one in others):
+        others.append(keras.callbacks.History())
+    return [*others, *last]
+
+
+def refuse_in_list(callbacks: keras.callbacks.CallbackList) -> None:
+    """Refuse what resumes in a list that is called in an order of its own.
+
+    Raises:
+        TypeError: if there is such a callback.
+    """
+    for callback in callbacks.callbacks:
+        if resumes(callback):
+            raise TypeError(
+                f"{type(callback).__name__} is called after all other callbacks: give "
+                "`fit` a list of callbacks instead of a CallbackList."
+            )
+
+
+@contextmanager
+def resumable(
+    model: BlocksBase, given: Arguments, chosen: Arguments, class_weight: object
+) -> Iterator[Arguments]:
+    """Let a `fit` be resumed, where a callback asks for that.
+
+    Args:
+        model: the joint model.
+        given: arguments of `keras.Model.fit`, checked and by member.
+        chosen: what it is to be called with: the same ones, or those of blocks.
+        class_weight: as given to `fit`.
+
+    Yields:
+        The arguments to call it with instead; the same ones without such a callback.
+
+    Raises:
+        ValueError: if the order of the rows cannot be known.
+    """
+    listed = chosen["callbacks"]
+    in_list = isinstance(listed, keras.callbacks.CallbackList)
+    every: list[Any] = listed.callbacks if in_list else listed
+    callback = next((one for one in every if resumes(one)), None)
+    if callback is None:
+        yield chosen
+        return
+    order = None
+    if model.turns.active:
+        order = model.turns.by_word[TRAIN].order
+    elif is_array_data(chosen["x"]):
+        order, chosen = _in_order(chosen)
+    others = tuple(one for one in every if one is not callback)
+    fit = PresentFit(
+        model=model,
+        compiled={**model._arguments, "optimizer": model._optimizer_config},
+        arguments=given,
+        class_weight=class_weight,
+        callbacks=others,
+        order=order,
+        in_blocks=model.turns.active,
+    )
+    callback.take_fit(fit)
+    try:
+        yield chosen
+    finally:
+        start_at(model, None)
+
+
+def _in_order(arguments: Arguments) -> tuple[RowOrder, Arguments]:
+    """Return the order of rows, and Keras's arguments for arrays in that order."""
+    if arguments.get("steps_per_epoch") is not None:
+        raise ValueError(
+            "with `steps_per_epoch`, an epoch of arrays begins in the middle of their "
+            "rows, where no checkpoint can begin. Leave it out, or leave Checkpoint "
+            "out."
+        )
+    given = dict(arguments)
+    rows = tuple(given.pop(name) for name in ("x", "y", "sample_weight"))
+    share = given.pop("validation_split")
+    if share and given["validation_data"] is None:
+        rows, given["validation_data"] = split_rows(rows, share)
+    size = given.pop("batch_size") or DEFAULT_BATCH
+    # Keras takes it for the validation, too.
+    after = given.pop("validation_batch_size", None) or size
+    order = RowOrder(count_rows(rows), size, given.pop("shuffle"))
+    adapter = _adapter()(rows, size, order.batches)
+    return order, {**given, "x": adapter, "validation_batch_size": after}
+
+
+def _adapter() -> type[ArraysInOrder]:
+    if keras.backend.backend() != "tensorflow":
+        return ArraysInOrder
+    from coloss.joint.epochs.tensorflow import RowsInOrder
+
+    return RowsInOrder

@@ -1,0 +1,173 @@
+"""Files of a checkpoint: what is damaged is found, and never read on."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from coloss.checkpoint import CheckpointError, files, folder, tree
+from coloss.checkpoint.files import About, DamagedError
+
+ABOUT = About(7, 2, False, {"the objective": "a + b"}, {"keras": "3"})
+STATE = {
+    "values": [np.arange(6, dtype="float32").reshape(2, 3), np.float32(0.1)],
+    "history": {"loss": [0.1, float("nan"), 1e-300]},
+    "generator": (3, (1, 2, 2**32 - 1), None),
+    "odd": {1: {"a", "b"}, "": [], "x/y": {"kind": "array"}},
+}
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "step-00000007"
+    files.write(path, ABOUT, STATE)
+    return path
+
+
+def same(one, other):
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        pairs = zip(one, other, strict=True)
+        return type(one) is type(other) and all(same(a, b) for a, b in pairs)
+    if isinstance(one, np.ndarray | np.generic):
+        equal = np.array_equal(one, other) and one.dtype == other.dtype
+        return type(one) is type(other) and equal
+    return type(one) is type(other) and (one == other or one != one)
+
+
+def test_a_state_comes_back_as_it_was(checkpoint):
+    assert same(files.read(checkpoint), STATE)
+    assert files.read_about(checkpoint) == ABOUT
+    assert sorted(one.name for one in checkpoint.iterdir()) == sorted(files.FILES)
+    assert sorted(one.name for one in checkpoint.parent.iterdir()) == [checkpoint.name]
+
+
+def test_types_that_numpy_does_not_know_come_back():
+    array = np.array([1.5, -2.0], ml_dtypes.bfloat16)
+    arrays = {}
+    packed = json.loads(json.dumps(tree.pack({"a": array}, arrays, "state")))
+    assert {one.dtype.name for one in arrays.values()} == {"uint16"}
+    assert same(tree.unpack(packed, arrays), {"a": array})
+
+
+@pytest.mark.parametrize("value", [object(), np.array([object()]), lambda: 0])
+def test_what_cannot_be_written_is_named_before_a_file_is(tmp_path, value):
+    with pytest.raises(TypeError, match="state/callbacks/1"):
+        files.write(tmp_path / "step-00000001", ABOUT, {"callbacks": [0, value]})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", files.FILES)
+def test_every_flipped_bit_is_found(checkpoint, name):
+    file = checkpoint / name
+    good = file.read_bytes()
+    places = np.random.default_rng(0).choice(8 * len(good), 200, replace=False)
+    for place in [*places, 0, 8 * len(good) - 1]:
+        bad = bytearray(good)
+        bad[place // 8] ^= 1 << (place % 8)
+        file.write_bytes(bad)
+        with pytest.raises(DamagedError, match=name):
+            files.read_about(checkpoint)
+            files.read(checkpoint)
+    file.write_bytes(good)
+    assert same(files.read(checkpoint), STATE)
+
+
+@pytest.mark.parametrize("name", files.FILES)
+@pytest.mark.parametrize("damage", ["cut", "longer", "empty", "gone", "folder", "link"])
+def test_other_damage_is_found(checkpoint, name, damage):
+    file = checkpoint / name
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "folder":
+        file.mkdir()
+    elif damage == "link":
+        file.symlink_to(checkpoint.parent / "elsewhere")
+        (checkpoint.parent / "elsewhere").write_bytes(content)
+    elif damage != "gone":
+        changed = {"cut": content[:-1], "longer": content + b"\n", "empty": b""}
+        file.write_bytes(changed[damage])
+    with pytest.raises(DamagedError, match=name):
+        files.read(checkpoint)
+
+
+def rewritten(checkpoint, **changed):
+    """Sign a manifest again, as an attacker can."""
+    content = json.loads((checkpoint / files.MANIFEST).read_bytes()) | changed
+    (checkpoint / files.MANIFEST).write_bytes(files._signed(content))
+
+
+def test_another_format_is_refused_not_passed_over(checkpoint):
+    rewritten(checkpoint, format=2)
+    with pytest.raises(CheckpointError, match=r"format 2; .* reads format 1"):
+        folder.CheckpointFolder(checkpoint.parent, 2).newest()
+
+
+def test_arrays_that_grow_when_they_are_read_are_refused(checkpoint):
+    bomb = checkpoint / files.ARRAYS
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("00000.npy", b"\0" * 10**6)
+    listed = json.loads((checkpoint / files.MANIFEST).read_bytes())["files"]
+    content = bomb.read_bytes()
+    listed[files.ARRAYS] = {"bytes": len(content), "sha256": files._digest(content)}
+    rewritten(checkpoint, files=listed)
+    with pytest.raises(DamagedError, match="compressed"):
+        files.read(checkpoint)
+
+
+def write(where, step, finished=False, keep=2):
+    about = About(step, 1, finished, {}, {})
+    return folder.CheckpointFolder(where, keep).write(about, {"step": step})
+
+
+def test_the_newest_that_is_whole_is_found_and_the_others_named(tmp_path):
+    for step in (3, 6, 9):
+        write(tmp_path, step, keep=5)
+    for step in (6, 9):
+        state = tmp_path / f"step-{step:08d}" / files.STATE
+        state.write_bytes(state.read_bytes() + b" ")
+    with pytest.warns(UserWarning) as told:
+        found = folder.CheckpointFolder(tmp_path, 5).newest()
+    assert found.state == {"step": 3} and found.about.step == 3
+    for step, warned in zip((9, 6), told, strict=True):
+        assert f"step-{step:08d}" in str(warned.message)
+    state = tmp_path / "step-00000003" / files.ARRAYS
+    state.unlink()
+    with pytest.raises(CheckpointError, match=r"every checkpoint in .* is damaged"):
+        folder.CheckpointFolder(tmp_path, 5).newest()
+
+
+def test_a_checkpoint_under_another_name_is_damaged(tmp_path):
+    write(tmp_path, 3).rename(tmp_path / "step-00000012")
+    with pytest.raises(CheckpointError, match="is of step 3"):
+        folder.CheckpointFolder(tmp_path, 2).newest()
+
+
+def test_as_many_stay_as_are_kept_and_nothing_else_is_touched(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "step-1").mkdir()
+    first = write(tmp_path, 1)
+    (first / "mine.txt").write_text("mine")
+    for step in (2, 3, 4):
+        write(tmp_path, step)
+    write(tmp_path, 4, finished=True)
+    names = sorted(one.name for one in tmp_path.iterdir())
+    kept = ["step-00000001", "step-00000004", "step-00000004-finished", "step-1"]
+    assert names == ["notes.txt", *kept]
+    assert folder.CheckpointFolder(tmp_path, 2).newest().about.finished
+
+
+def test_what_a_kill_left_half_written_goes(tmp_path):
+    write(tmp_path, 1)
+    half = tmp_path / ".coloss-partial-abc" / "step-00000002"
+    half.mkdir(parents=True)
+    (half / files.STATE).write_text("{}")
+    place = folder.CheckpointFolder(tmp_path, 2)
+    assert place.newest().about.step == 1
+    place.clear_partial()
+    assert [one.name for one in tmp_path.iterdir()] == ["step-00000001"]
