@@ -25,14 +25,28 @@ class Killed(BaseException):
 
 
 class Kill(keras.callbacks.Callback):
-    """Ends a training at the end of an epoch, before its checkpoint is written."""
+    """Ends a training at a step or at the end of an epoch, before a checkpoint of it.
 
-    def __init__(self, epoch):
+    Args:
+        epoch: in which.
+        step: after which, from 0; None: at the end of the epoch.
+    """
+
+    every_step = False
+
+    def __init__(self, epoch, step=None):
         super().__init__()
-        self.epoch = epoch
+        self.epoch, self.step, self.now = epoch, step, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.step is not None and (self.now, batch) >= (self.epoch, self.step):
+            raise Killed
 
     def on_epoch_end(self, epoch, logs=None):
-        if epoch == self.epoch:
+        if self.step is None and epoch == self.epoch:
             raise Killed
 
 
@@ -71,16 +85,17 @@ class Script:
 
     Args:
         callbacks: returns those beside `Checkpoint`, made anew.
-        compiled: arguments of `compile`.
+        compiled: returns arguments of `compile`, made anew.
         fit: arguments of `fit`.
     """
 
     def __init__(self, callbacks=lambda: [], compiled=None, fit=None):
         keras.utils.set_random_seed(SEED)
-        self.model, self.callbacks = build(**(compiled or {})), callbacks
+        self.model, self.callbacks = build(**(compiled or dict)()), callbacks
         self.options = {"x": X, "y": Y, **FIT, **(fit or {})}
-        self.model(X)
-        self.model._build_optimizer()
+        self.model.fit(**{**self.options, "epochs": 1})
+        if hasattr(self.model.train_function, "pace"):
+            self.model.train_function.pace.steps = 2  # In a block.
         self.start = [np.array(value) for value in map(number, self.variables)]
 
     @property

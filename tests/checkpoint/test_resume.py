@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 import keras
 import numpy as np
@@ -36,38 +37,84 @@ def watchers():
     ]
 
 
-GATED = {
-    "objective": 'main + w*helper + exp(-v)*distill(helper >> main, gate="network") + v'
-    " + hint(helper.hidden >> main.hidden, warmup=2)",
-    "coefficients": {"w": coloss.Ramp(0, 1, epochs=3), "v": coloss.Trainable(0.5)},
-}
-AVERAGED = {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 3}
+def gated():
+    terms = 'distill(helper >> main, gate="network")'
+    return {
+        "objective": f"main + w*helper + exp(-v)*{terms} + v"
+        " + hint(helper.hidden >> main.hidden, warmup=2)",
+        "coefficients": {"w": coloss.Ramp(0, 1, epochs=3), "v": coloss.Trainable(0.5)},
+    }
+
+
+def weighed():
+    average = {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 3}
+    return {"weighting": "random_weights", "optimizer": adam(**average)}
+
+
+def aggregated():
+    return {
+        "aggregator": "pcgrad",
+        "optimizer": {"*": adam(gradient_accumulation_steps=4)},
+        "steps_per_execution": 1,
+    }
+
+
 CASES = {
     "watchers": {"callbacks": watchers},
-    "gates": {"compiled": GATED, "fit": {"validation_split": 0.3}},
-    "weighting": {
-        "compiled": {"weighting": "random_weights", "optimizer": adam(**AVERAGED)},
-        "fit": {"shuffle": "batch"},
-    },
-    "aggregator": {
-        "compiled": {
-            "aggregator": "pcgrad",
-            "optimizer": {"*": adam(gradient_accumulation_steps=4)},
-            "steps_per_execution": 1,
-        },
-        "fit": {"shuffle": False},
-    },
+    "gates": {"compiled": gated, "fit": {"validation_split": 0.3}},
+    "weighting": {"compiled": weighed, "fit": {"shuffle": "batch"}},
+    "aggregator": {"compiled": aggregated, "fit": {"shuffle": False}},
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.fixture(scope="module", params=CASES)
+def case(request):
+    return Script(**CASES[request.param])
+
+
 def test_a_training_that_is_killed_goes_on_to_the_same_bits(case, tmp_path):
-    Script(**CASES[case]).check(tmp_path, Kill(1), Kill(2))
+    case.check(tmp_path, Kill(1), Kill(2))
+
+
+def test_a_training_goes_on_in_the_middle_of_an_epoch(case, tmp_path):
+    case.check(tmp_path, Kill(0, 3), Kill(1), Kill(2, 2), every=3)
 
 
 @pytest.fixture(scope="module")
 def script():
     return Script()
+
+
+def test_checkpoints_are_written_at_multiples_of_steps(script, tmp_path):
+    script.run(tmp_path, every=4, keep=9)
+    names = [one.name.removeprefix("step-0000") for one in sorted(tmp_path.iterdir())]
+    assert names == ["0004", "0008", "0012", "0016", "0018-finished"]
+
+
+def test_time_may_tell_when_a_checkpoint_is_due(script, tmp_path):
+    every = timedelta(microseconds=1)
+    script.check(tmp_path, Kill(0, 3), Kill(1, 1), every=every, keep=1)
+    script.run(tmp_path / "seldom", every=timedelta(days=1))
+    assert [one.name for one in (tmp_path / "seldom").iterdir()] == [
+        "step-00000018-finished"
+    ]
+
+
+def test_steps_that_were_taken_before_are_told_to_nobody(script, tmp_path):
+    class Told(keras.callbacks.Callback):
+        every_step = False
+        steps: list[int] = []  # noqa: RUF012
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.steps.append(batch)
+
+    script.run(tmp_path, kill=Kill(1, 3), every=4)
+    script.run(tmp_path, OTHER, kill=Told(), every=4)
+    # Blocks are told by their last step.
+    blocks = script.model.takes_blocks and keras.backend.backend() == "jax"
+    first, *others = Told.steps
+    assert first == (3 if blocks else 2)
+    assert max(others) == 5
 
 
 def test_what_is_killed_before_the_first_checkpoint_begins_anew(script, tmp_path):
@@ -191,6 +238,9 @@ def test_resume_false_takes_an_empty_folder_only(script, tmp_path):
     ("arguments", "error"),
     [
         ({"every": "step"}, ValueError),
+        ({"every": 0}, ValueError),
+        ({"every": 1.5}, TypeError),
+        ({"every": timedelta(0)}, ValueError),
         ({"keep": 0}, ValueError),
         ({"keep": 1.5}, TypeError),
     ],

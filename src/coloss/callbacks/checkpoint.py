@@ -10,9 +10,11 @@ from typing import Any
 import keras
 
 from coloss.checking import COUNT
-from coloss.checkpoint import callback_states, fingerprint, generators, variables
+from coloss.checkpoint import callback_states, generators, variables
 from coloss.checkpoint.files import About, CheckpointError
+from coloss.checkpoint.fingerprint import difference, fingerprint, versions
 from coloss.checkpoint.folder import CheckpointFolder, Found
+from coloss.checkpoint.pace import Due, Every, check_every
 from coloss.joint.epochs.resumable import PresentFit
 from coloss.joint.keras_internals import start_at
 from coloss.typing import FilePath
@@ -23,7 +25,7 @@ Logs = dict[str, Any] | None
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps all that a `fit` of a joint model needs, so that a kill costs one epoch.
+    """Keeps all that a `fit` of a joint model needs, so that a kill costs little.
 
     The same script, started again, goes on where the last checkpoint was written: with
     the same bits as without the interruption, on the same machine, backend and
@@ -37,7 +39,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         folder: of the checkpoints; one for each `fit`.
-        every: "epoch": at the end of each epoch.
+        every: "epoch": at the end of each epoch; a number of steps; or a
+            `datetime.timedelta`. In the middle of an epoch, only of arrays: of other
+            data nobody knows which rows are to come.
         keep: how many checkpoints stay.
         resume: whether to go on from what is in the folder; False: start anew, in an
             empty folder only.
@@ -56,15 +60,18 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(
         self,
         folder: FilePath,
-        every: str = "epoch",
+        every: Every = "epoch",
         keep: int = 2,
         resume: bool = True,
     ) -> None:
         """Check the arguments; nothing is read or written yet."""
         super().__init__()
-        if every != "epoch":
-            raise ValueError(f'`every` must be "epoch"; found {every!r}.')
-        self.every = every
+        self.every = check_every(every)
+        self._due = Due(self.every)
+        if self.every != "epoch":
+            # On the instance: Keras asks whether there is such a function at all, and
+            # calls those that there are at every step.
+            self.on_train_batch_end = self._after_step
         self.resume = bool(resume)
         self._folder = CheckpointFolder(
             Path(folder), COUNT.integer("`keep` of Checkpoint", keep)
@@ -72,6 +79,8 @@ class Checkpoint(keras.callbacks.Callback):
         self._fit: PresentFit | None = None
         self._found: Found | None = None
         self._fingerprint: dict[str, str] = {}
+        self._inside: dict[str, Any] | None = None
+        self._epoch = 0
 
     # --- before training -----------------------------------------------------------
 
@@ -85,9 +94,17 @@ class Checkpoint(keras.callbacks.Callback):
             CheckpointError: if there are checkpoints, and all of them are damaged, or
                 the newest is one of another training.
             FileExistsError: with `resume=False`, if the folder is not empty.
+            ValueError: if checkpoints are to be written in the middle of an epoch of
+                data whose order is not known.
         """
+        if fit.order is None and self.every != "epoch":
+            raise ValueError(
+                f'`every` of Checkpoint must be "epoch" for data of type '
+                f"{type(fit.arguments['x']).__name__}: in the middle of an epoch, "
+                "nobody knows which of its rows are to come. Of arrays it is known."
+            )
         self._fit, self._found = fit, None
-        self._fingerprint = fingerprint.fingerprint(fit)
+        self._fingerprint = fingerprint(fit)
         if not self.resume and not self._folder.is_empty:
             raise FileExistsError(
                 f"resume=False starts anew in an empty folder only, and "
@@ -99,13 +116,13 @@ class Checkpoint(keras.callbacks.Callback):
             self._check(self._found)
 
     def _check(self, found: Found) -> None:
-        differs = fingerprint.difference(found.about.fingerprint, self._fingerprint)
+        differs = difference(found.about.fingerprint, self._fingerprint)
         if differs:
             raise CheckpointError(
                 f"{found.path} is a checkpoint of another training. What differs: "
                 f"{differs}. Train as before to go on, or give another folder."
             )
-        other = fingerprint.difference(found.about.versions, fingerprint.versions())
+        other = difference(found.about.versions, versions())
         if other:
             warnings.warn(
                 f"{found.path} was written elsewhere or by other versions: {other}. "
@@ -126,10 +143,14 @@ class Checkpoint(keras.callbacks.Callback):
                 "Checkpoint keeps the `fit` of a coloss.JointModel; found "
                 f"{type(self.model).__name__}."
             )
+        self._inside = None
+        self._due.begin(0)
         if self._found is None:
             return
         about, state = self._found.about, self._found.state
         self._bring_back(state)
+        self._inside = state["rows"]
+        self._due.begin(about.step)
         over = about.finished or state["stopped"]
         start_at(self.model, fit.arguments["epochs"] if over else about.epoch)
         LOG.info(
@@ -138,7 +159,7 @@ class Checkpoint(keras.callbacks.Callback):
             "finished, and not repeated," if about.finished else "training goes on",
             about.epoch,
         )
-        if fit.order is None and not over:
+        if fit.order is None and not over and not _has_state(fit.arguments["x"]):
             warnings.warn(
                 f"{type(fit.arguments['x']).__name__} decides the order of its rows "
                 "itself, and no checkpoint knows it: the epochs to come see the rows "
@@ -155,6 +176,8 @@ class Checkpoint(keras.callbacks.Callback):
         history.epoch, history.history = state["epochs"], state["history"]
         self.model.moving_coefficients.clear()
         self.model.moving_coefficients.update(state["moving coefficients"])
+        if state["data"] is not None:
+            self._fit.arguments["x"].set_state(state["data"])
         generators.write(state["generators"])
 
     def _history(self) -> keras.callbacks.History:
@@ -164,13 +187,49 @@ class Checkpoint(keras.callbacks.Callback):
 
     # --- while training ------------------------------------------------------------
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Write a checkpoint.
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Go on in the middle of an epoch, where that is where it was interrupted."""
+        assert self._fit is not None
+        self._epoch = epoch
+        order = self._fit.order
+        if order is not None:
+            order.pause = self._pause
+        if self._inside is None or self._found is None:
+            return
+        # Other callbacks, and the metrics, have begun the epoch from its start.
+        self._bring_back(self._found.state)
+        self._fit.go_on(self._inside["order"], self._inside["first"])
+        self._inside = None
+
+    def _pause(self, step: int) -> int:
+        """Return the step of the epoch before which a block of steps must stop."""
+        begin = self._steps(self._epoch)
+        due, end = self._due.next(begin + step), self._steps(self._epoch + 1)
+        return (end if due is None else min(due, end)) - begin
+
+    def _after_step(self, batch: int, logs: Logs = None) -> None:
+        """Write a checkpoint in the middle of an epoch, where one is due.
 
         Raises:
             OSError: if it cannot be written, as on a full disk. The older ones stay.
         """
-        self._write(epoch + 1, finished=False)
+        begin = self._steps(self._epoch)
+        step = begin + batch + 1
+        # The last step is followed by the end of the epoch; so is a stop.
+        if step >= self._steps(self._epoch + 1) or self.model.stop_training:
+            return
+        if self._due.at(step):
+            self._write(self._epoch, step, inside=True)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Write a checkpoint, where one is due.
+
+        Raises:
+            OSError: if it cannot be written, as on a full disk. The older ones stay.
+        """
+        step = self._steps(epoch + 1)
+        if self._due.at_epoch_end(step):
+            self._write(epoch + 1, step)
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Write the last checkpoint: what the `fit` leaves.
@@ -183,29 +242,48 @@ class Checkpoint(keras.callbacks.Callback):
             self._bring_back(self._found.state)
             return
         done = self._history().epoch
-        self._write(done[-1] + 1 if done else 0, finished=True)
+        epochs = done[-1] + 1 if done else 0
+        self._write(epochs, self._steps(epochs), finished=True)
 
-    def _write(self, epochs: int, *, finished: bool) -> None:
+    def _write(
+        self, epochs: int, step: int, *, inside: bool = False, finished: bool = False
+    ) -> None:
+        """Write a checkpoint.
+
+        Args:
+            epochs: that are finished.
+            step: training steps since the first epoch.
+            inside: whether this is in the middle of an epoch.
+            finished: whether the `fit` is.
+        """
         assert self._fit is not None
-        history = self._history()
+        fit, history = self._fit, self._history()
+        data = fit.arguments["x"]
         state = {
-            "variables": variables.read(self.model, metrics=False),
-            "callbacks": callback_states.read(self._fit.callbacks),
+            "variables": variables.read(self.model, metrics=inside),
+            "callbacks": callback_states.read(fit.callbacks),
             "epochs": list(history.epoch),
             "history": {key: list(value) for key, value in history.history.items()},
             "moving coefficients": sorted(self.model.moving_coefficients),
             "generators": generators.read(),
             "stopped": bool(self.model.stop_training),
+            "rows": None,
+            "data": data.get_state() if _has_state(data) else None,
         }
-        about = About(
-            step=self._steps(epochs),
-            epoch=epochs,
-            finished=finished,
-            fingerprint=self._fingerprint,
-            versions=fingerprint.versions(),
-        )
+        if inside and fit.order is not None:
+            first = step - self._steps(epochs)
+            state["rows"] = {"order": fit.order.present, "first": first}
+        about = About(step, epochs, finished, self._fingerprint, versions())
         self._folder.write(about, state)
+        self._due.begin(step)
 
     def _steps(self, epochs: int) -> int:
         """Return the training steps of so many epochs; of unknown data, the epochs."""
+        if self._fit is not None and self._fit.order is not None:
+            return epochs * self._fit.order.steps
         return epochs * int((self.params or {}).get("steps") or 1)
+
+
+def _has_state(data: object) -> bool:
+    """Return whether data other than arrays knows its place, and can be told it."""
+    return hasattr(data, "get_state") and hasattr(data, "set_state")

@@ -128,6 +128,24 @@ class GradientFlow(keras.callbacks.Callback):
         self._last: dict[str, tuple[str, float]] = {}
         self.flows = []
 
+    # --- for a training that is resumed ----------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what was measured and told so far."""
+        return {
+            "flows": self.table,
+            "opposed": self._opposed,
+            "told": self._told,
+            "behind": self._behind,
+            "last": self._last,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Set what `get_state` returned."""
+        self.flows = [EdgeFlow(**flow) for flow in state["flows"]]
+        self._opposed, self._told = state["opposed"], state["told"]
+        self._behind, self._last = state["behind"], state["last"]
+
     # --- while training ----------------------------------------------------------
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from coloss.checkpoint import files
 from coloss.checkpoint.files import About, CheckpointError, DamagedError
@@ -29,7 +30,7 @@ class Found:
 
     path: Path
     about: About
-    state: dict[str, object]
+    state: dict[str, Any]
 
 
 @dataclass(frozen=True)

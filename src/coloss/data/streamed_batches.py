@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -74,6 +75,15 @@ class StreamedBatches(keras.utils.PyDataset):
         """Go on to the order of the next epoch, after the first one."""
         self._epoch += self._begun
         self._begun = True
+        self._plan()
+
+    def get_state(self) -> dict[str, object]:
+        """Return the place in the order of epochs, for a training that is resumed."""
+        return {"epoch": self._epoch, "begun": self._begun}
+
+    def set_state(self, state: Mapping[str, int]) -> None:
+        """Set what `get_state` returned."""
+        self._epoch, self._begun = state["epoch"], bool(state["begun"])
         self._plan()
 
     def _plan(self) -> None:

@@ -5,12 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
 Logs = dict[str, Any] | None
 
 
 class EpochCallback(keras.callbacks.Callback):
     """Moves schedules at the start of an epoch, and logs coefficients that move."""
+
+    def __init__(self) -> None:
+        """Know of no epoch yet."""
+        super().__init__()
+        self._scheduled: dict[str, float] = {}
+        self._before: dict[str, float] = {}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what is remembered from the start of an epoch to its end."""
+        return {"scheduled": self._scheduled, "before": self._before}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Set what `get_state` returned."""
+        self._scheduled, self._before = state["scheduled"], state["before"]
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Set the coefficients of this epoch, and the terms that count in it."""
@@ -70,6 +85,19 @@ class ValidationGate(keras.callbacks.Callback):
 
 class BalanceLog(keras.callbacks.Callback):
     """Logs each epoch's mean weights and how often gradients opposed each other."""
+
+    def __init__(self) -> None:
+        """Know of no epoch yet."""
+        super().__init__()
+        self._before: dict[str, np.ndarray] = {}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what is remembered from the start of an epoch to its end."""
+        return {"before": self._before}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Set what `get_state` returned."""
+        self._before = state["before"]
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Note the sums so far."""

@@ -29,6 +29,7 @@ if MYPY:
         trainable: bool
         stop_training: bool
         run_eagerly: bool
+        steps_per_execution: int
         jit_compile: bool | str
         supports_masking: bool
         optimizer: keras.optimizers.Optimizer

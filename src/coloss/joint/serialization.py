@@ -144,16 +144,16 @@ class SerializationMixin(JointBase):
         export(self, filepath, member, format, backend, verbose, verify, options)
 
     def save_own_variables(self, store: Store) -> None:
-        """Save the members' names; their weights are saved under these."""
-        saving.save_names(self, store)
+        """Save the members' names, and the seeds of their layers."""
+        saving.save_own(self, store)
 
     def load_own_variables(self, store: Store) -> None:
-        """Refuse weights of other members.
+        """Refuse weights of other members, and load the seeds of layers.
 
         Raises:
             ValueError: if the names in the file are not those of the members.
         """
-        saving.check_names(self, store)
+        saving.load_own(self, store)
 
     def get_config(self) -> dict[str, Any]:
         """Return the members and how they are fused."""

@@ -76,7 +76,8 @@ class InBlocks:
         return self._turn(turns, state)
 
     def _turn(self, turns: Turns, state: State) -> tuple[Logs, State]:
-        order, start = turns.draw(), 0
+        order = turns.draw()
+        start = turns.order.first
         callbacks = turns.callbacks
         while True:
             logs, state, stop = self._block(turns, state, order, start)
@@ -102,9 +103,11 @@ class InBlocks:
             The logs, the state, and the step after the last.
         """
         begun, stop = time.perf_counter(), start
+        pause = turns.order.pause(start)
         if start < turns.whole:
-            stop = self.pace.stop(start, turns.whole)
-        clean, ends = True, stop == turns.whole and order[1] is not None
+            stop = min(self.pace.stop(start, turns.whole), pause)
+        clean = True
+        ends = stop == turns.whole < pause and order[1] is not None
         if ends:
             clean, self._last_known = self._last_known, True
         block = _Block(turns, order, start, stop, ends)

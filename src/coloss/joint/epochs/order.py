@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -44,20 +44,44 @@ class RowOrder:
         rows: of the data.
         size: of a batch.
         shuffle: as in `keras.Model.fit`.
+
+    Attributes:
+        present: (rows,) the order of the running epoch; None: as the rows stand.
+        first: the step with which it begins: not 0 where an epoch goes on that was
+            interrupted.
+        pause: from a step to the one before which steps taken in blocks must stop.
     """
 
     def __init__(self, rows: int, size: int, shuffle: bool | str) -> None:
         """Draw nothing yet."""
         self.rows, self.size, self.shuffle = rows, size, shuffle
+        self.present: np.ndarray | None = None
+        self.first = 0
+        self.pause: Callable[[int], int] = lambda step: self.steps
+        self._interrupted: tuple[np.ndarray | None, int] | None = None
 
     @property
     def steps(self) -> int:
         """The steps of an epoch, the small last one included."""
         return math.ceil(self.rows / self.size)
 
+    def go_on(self, order: np.ndarray | None, first: int) -> None:
+        """Let the next epoch be one that was interrupted.
+
+        Args:
+            order: (rows,) of it.
+            first: the first step that it did not take.
+        """
+        self._interrupted = (order, first)
+
     def draw(self) -> np.ndarray | None:
         """Return the order of the next epoch; see `draw_order`."""
-        return draw_order(self.rows, self.size, self.shuffle)
+        if self._interrupted is not None:
+            (self.present, self.first), self._interrupted = self._interrupted, None
+        else:
+            order = draw_order(self.rows, self.size, self.shuffle)
+            self.present, self.first = order, 0
+        return self.present
 
     def batches(self) -> Iterator[np.ndarray | slice]:
         """Yield the rows of each batch of an epoch; draws when the first is asked."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard
 
 import keras
+import numpy as np
 
 from coloss.joint.epochs.order import RowOrder, count_rows
+from coloss.joint.epochs.skipping import KnownSteps, Skipping
 from coloss.joint.epochs.turns import TRAIN, BlocksBase
 from coloss.joint.inputs.arrays import is_array_data
 from coloss.joint.keras_internals import (
@@ -36,6 +38,7 @@ class PresentFit:
             resume left out.
         order: in which rows come; None: data other than arrays decides it itself.
         in_blocks: whether steps are taken in blocks.
+        told: what calls callbacks where steps are taken one by one.
     """
 
     model: BlocksBase
@@ -45,6 +48,23 @@ class PresentFit:
     callbacks: tuple[keras.callbacks.Callback, ...]
     order: RowOrder | None
     in_blocks: bool
+    told: KnownSteps
+
+    def go_on(self, rows: np.ndarray | None, first: int) -> None:
+        """Let the first epoch be one that was interrupted; called when it begins.
+
+        Args:
+            rows: (rows,) its order.
+            first: the first step that it did not take.
+        """
+        if self.order is None:
+            raise ValueError("the order of the rows of this data is not known.")
+        self.order.go_on(rows, first)
+        if not self.in_blocks:
+            model = self.model
+            executions = first // int(model.steps_per_execution)
+            model.train_function = Skipping(model, executions)
+            self.told.first = first
 
 
 class Resumes(Protocol):
@@ -123,11 +143,12 @@ def resumable(
     if callback is None:
         yield chosen
         return
-    order = None
+    order, told = None, KnownSteps()
     if model.turns.active:
         order = model.turns.by_word[TRAIN].order
     elif is_array_data(chosen["x"]):
         order, chosen = _in_order(chosen)
+        told = chosen["callbacks"] = _told(model, order, chosen)
     others = tuple(one for one in every if one is not callback)
     fit = PresentFit(
         model=model,
@@ -137,12 +158,15 @@ def resumable(
         callbacks=others,
         order=order,
         in_blocks=model.turns.active,
+        told=told,
     )
     callback.take_fit(fit)
     try:
         yield chosen
     finally:
         start_at(model, None)
+        if isinstance(model.train_function, Skipping):
+            model.train_function = model.train_function.plain
 
 
 def _in_order(arguments: Arguments) -> tuple[RowOrder, Arguments]:
@@ -164,6 +188,20 @@ def _in_order(arguments: Arguments) -> tuple[RowOrder, Arguments]:
     order = RowOrder(count_rows(rows), size, given.pop("shuffle"))
     adapter = _adapter()(rows, size, order.batches)
     return order, {**given, "x": adapter, "validation_batch_size": after}
+
+
+def _told(model: BlocksBase, order: RowOrder, arguments: Arguments) -> KnownSteps:
+    """Return the list that Keras would make of the callbacks."""
+    verbose = arguments["verbose"]
+    return KnownSteps(
+        arguments["callbacks"],
+        add_history=True,
+        add_progbar=verbose != 0,
+        verbose=verbose,
+        epochs=arguments["epochs"],
+        steps=order.steps,
+        model=model,
+    )
 
 
 def _adapter() -> type[ArraysInOrder]:

@@ -137,14 +137,28 @@ def _coefficient(name: str, value: object) -> Coefficient:
     return schedules.from_config(value, name)
 
 
-def save_names(model: JointBase, store: Store) -> None:
-    """Write the members' names beside their weights."""
+def save_own(model: JointBase, store: Store) -> None:
+    """Write what stands beside the weights: names, and the seeds of layers.
+
+    Keras leaves the state of random layers out: a network that is saved and loaded would
+    drop other units than one that is not.
+    """
     text = json.dumps(sorted(model)).encode()
     store["members"] = np.frombuffer(text, dtype="uint8")
+    for name, member in model.members.items():
+        seeds = [keras.ops.convert_to_numpy(one.value) for one in _seeds(member)]
+        if seeds:
+            store[f"{_SEEDS}{name}"] = np.stack(seeds).astype("int64")
 
 
-def check_names(model: JointBase, store: Store) -> None:
-    """Refuse a file of other members.
+_SEEDS = "seeds of "
+
+
+def load_own(model: JointBase, store: Store) -> None:
+    """Refuse a file of other members, and load the seeds of layers.
+
+    Files of older versions hold no seeds; and where a network has more random layers,
+    or fewer, than the file, its seeds stay what they are.
 
     Raises:
         ValueError: if the names in the file are not those of the model.
@@ -155,6 +169,20 @@ def check_names(model: JointBase, store: Store) -> None:
             f"the file holds the members {', '.join(found)}; the joint model has "
             f"{', '.join(sorted(model))}."
         )
+    for name, member in model.members.items():
+        key, variables = f"{_SEEDS}{name}", _seeds(member)
+        if key not in store:
+            continue
+        values = np.asarray(store[key])
+        if len(values) == len(variables):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value.astype(variable.dtype))
+
+
+def _seeds(member: keras.Model) -> list[keras.Variable]:
+    """Return the states of all random layers of a network, in order."""
+    weights = {id(weight) for weight in member.weights}
+    return [one for one in member.variables if id(one) not in weights]
 
 
 def print_summary(

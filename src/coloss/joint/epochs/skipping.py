@@ -1,0 +1,72 @@
+"""The steps of an interrupted epoch that were taken before: nobody sees them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import keras
+
+from coloss.typing import Logs, Nested
+
+TrainFunction: TypeAlias = Callable[..., Any]
+"""Keras's: of (state, batches) on JAX, of batches on the other backends."""
+
+
+class Skipping:
+    """A train function that only takes batches in, until so many were.
+
+    Keras's loop counts the steps of every epoch alike: those that were taken before
+    are counted, too, and come to nothing.
+
+    Args:
+        model: whose train function it stands for until then.
+        executions: calls that come to nothing.
+    """
+
+    def __init__(self, model: keras.Model, executions: int) -> None:
+        """Keep the train function."""
+        self.model, self.plain = model, model.train_function
+        self._left = executions
+        self._steps = int(model.steps_per_execution)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Take batches in, or hand over to the train function."""
+        if not self._left:
+            self.model.train_function = self.plain
+            return self.plain(*arguments)
+        self._left -= 1
+        backend = keras.backend.backend()
+        if backend == "torch":
+            return {}
+        self._take(arguments[-1])
+        return ({}, arguments[0]) if backend == "jax" else {}
+
+    def _take(self, batches: Iterator[Nested]) -> None:
+        for _ in range(self._steps):
+            next(batches)
+
+
+class KnownSteps(keras.callbacks.CallbackList):
+    """Callbacks that are told of no step twice.
+
+    Attributes:
+        first: the step of the running epoch that is the first to be told of.
+    """
+
+    first = 0
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Say that a step begins."""
+        if batch >= self.first:
+            super().on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Say that a step ended."""
+        if batch >= self.first:
+            super().on_train_batch_end(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Say that the epoch ended; the next one has no step that was told of."""
+        self.first = 0
+        super().on_epoch_end(epoch, logs)
