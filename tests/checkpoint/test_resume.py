@@ -16,6 +16,7 @@ from tests.checkpoint.interrupted import (
     FIT,
     OTHER,
     Kill,
+    Killed,
     Script,
     X,
     Y,
@@ -178,7 +179,8 @@ def test_the_newest_that_is_whole_is_taken(script, tmp_path):
 def refused(script, folder, error=CheckpointError, match="", **options):
     before = [np.array(weight) for weight in script.model.get_weights()]
     given = {**script.options, **options}
-    callbacks = [Checkpoint(folder), *given.pop("callbacks", [])]
+    every = given.pop("every", "epoch")
+    callbacks = [Checkpoint(folder, every), *given.pop("callbacks", [])]
     with pytest.raises(error, match=match):
         script.model.fit(callbacks=callbacks, **given)
     for one, other in zip(before, script.model.get_weights(), strict=True):
@@ -263,3 +265,67 @@ def test_what_it_cannot_keep_is_refused(script, tmp_path):
         plain.compile("sgd", "mse")
         plain.fit(X["main"], Y, verbose=0, callbacks=[Checkpoint(tmp_path / "a")])
     assert not (tmp_path / "a").exists()
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches in an order that only this object knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.epoch = 0
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        rows = np.random.default_rng((self.epoch, index)).permutation(len(Y))[:4]
+        return {name: values[rows] for name, values in X.items()}, Y[rows]
+
+    def on_epoch_begin(self):
+        self.epoch += 1
+
+
+class Placed(Batches):
+    """The same, and it can be asked."""
+
+    def get_state(self):
+        return {"epoch": self.epoch}
+
+    def set_state(self, state):
+        self.epoch = state["epoch"]
+
+
+def test_data_that_knows_its_place_is_told_it(script, tmp_path):
+    def fit(seed, folder, kill=None):
+        script.begin(seed)
+        told = [Checkpoint(tmp_path / folder), *([kill] if kill else [])]
+        history = script.model.fit(Placed(), epochs=3, verbose=0, callbacks=told)
+        return script.bits(history)
+
+    expected = fit(1, "whole")
+    with pytest.raises(Killed):
+        fit(1, "killed", Kill(1))
+    assert not differences(fit(OTHER, "killed"), expected)
+
+
+def test_data_that_nobody_can_ask_is_told_of(script, tmp_path):
+    match = r'must be "epoch" for data of type Batches'
+    refused(script, tmp_path, ValueError, match, x=Batches(), y=None, every=2)
+    options = {"epochs": 3, "verbose": 0}
+    with pytest.raises(Killed):
+        told = [Checkpoint(tmp_path), Kill(1)]
+        script.model.fit(Batches(), callbacks=told, **options)
+    with pytest.warns(UserWarning, match="Batches decides the order of its rows"):
+        history = script.model.fit(
+            Batches(), callbacks=[Checkpoint(tmp_path)], **options
+        )
+    assert history.epoch == [0, 1, 2]
+
+
+def test_a_flow_of_gradients_goes_on(script, tmp_path):
+    script.callbacks = lambda: [coloss.callbacks.GradientFlow(warn_after=None)]
+    try:
+        found = script.check(tmp_path, Kill(1))
+    finally:
+        script.callbacks = lambda: []
+    assert len(next(v for k, v in found.items() if "flow/" in k)) == 3

@@ -140,8 +140,8 @@ def _coefficient(name: str, value: object) -> Coefficient:
 def save_own(model: JointBase, store: Store) -> None:
     """Write what stands beside the weights: names, and the seeds of layers.
 
-    Keras leaves the state of random layers out: a network that is saved and loaded would
-    drop other units than one that is not.
+    Keras leaves the state of random layers out: a network that is saved and loaded
+    would drop other units than one that is not.
     """
     text = json.dumps(sorted(model)).encode()
     store["members"] = np.frombuffer(text, dtype="uint8")

@@ -1,0 +1,88 @@
+"""A script that trains, and may kill itself, for `tests.soak`.
+
+Arguments: the folder of the checkpoints, the file for what the training leaves, and
+where SIGKILL comes: `step:7`, or inside the writing of a checkpoint `fsync:3`,
+`replace:2`, `rename:1`, `write:4` (the call with this number does not come to its end);
+`never`.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import sys
+
+import keras
+import numpy as np
+
+from coloss.callbacks import Checkpoint
+from tests.checkpoint.interrupted import FIT, SEED, X, Y, build, number
+
+
+def killing(function, count):
+    """Return a function that kills the process in its call with this number."""
+    calls = 0
+
+    def called(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+
+    return called
+
+
+def half_written(count):
+    """Return `Path.write_bytes`, which in a certain call writes half of it."""
+    whole, calls = pathlib.Path.write_bytes, 0
+
+    def write(path, content):
+        nonlocal calls
+        calls += 1
+        if calls == count:
+            whole(path, content[: len(content) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(path, content)
+
+    return write
+
+
+class KillAtStep(keras.callbacks.Callback):
+    """Kills the process after so many steps of this start."""
+
+    every_step = False
+
+    def __init__(self, count):
+        super().__init__()
+        self.left = count
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(folder, left, where):
+    """Train, and write what the training leaves."""
+    keras.utils.set_random_seed(SEED)
+    kind, _, count = where.partition(":")
+    callbacks = [Checkpoint(folder, every=4)]
+    if kind == "step":
+        callbacks.append(KillAtStep(int(count)))
+    elif kind == "write":
+        pathlib.Path.write_bytes = half_written(int(count))
+    elif kind != "never":
+        setattr(os, kind, killing(getattr(os, kind), int(count)))
+    model = build()
+    history = model.fit(X, Y, callbacks=callbacks, **FIT)
+    kept = [*model.variables, *model.optimizer.variables]
+    found = {f"{i:03d}": number(variable) for i, variable in enumerate(kept)}
+    found |= {f"history {key}": value for key, value in history.history.items()}
+    found["random"] = np.random.random(3)
+    np.savez(left, **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
