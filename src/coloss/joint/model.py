@@ -108,7 +108,6 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         self._auxiliary = AuxiliaryLayers()
         self._compiled_settings: CompiledSettings | None = None
         self._arguments: Mapping[str, object] = MappingProxyType({})
-        self._optimizer_config: Mapping[str, object] = MappingProxyType({})
         self._step_context = StepContext()
         self.moving_coefficients: set[str] = set()
         self.built = all(member.built for member in checked.values())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from coloss.joint.epochs import test_function, train_function
 from coloss.joint.epochs.turns import BlocksBase, TurnsOfFit
 from coloss.joint.keras_internals import set_values, sync_held_state
@@ -20,6 +23,9 @@ class EpochsMixin(BlocksBase):
 
     turns = TurnsOfFit()
     """Of the present `fit`."""
+
+    _optimizer_config: Mapping[str, object] = MappingProxyType({})
+    """What made the optimizer, when `compile` was called."""
 
     told_reasons: frozenset[str] = frozenset()
     """Why steps were taken one by one, said since `compile`."""
