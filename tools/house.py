@@ -47,7 +47,7 @@ FLOORS_OF_JOINT: Floors = (
     ("outputs",),
     ("supervision",),
     ("inputs",),
-    ("autodiff", "keras_internals", "keras_model", "members"),
+    ("autodiff", "keras_internals", "keras_model", "members", "recorded"),
 )
 """The same inside `joint/`."""
 

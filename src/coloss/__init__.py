@@ -24,7 +24,13 @@ if TYPE_CHECKING:
         transfer,
         weighting,
     )
-    from coloss.joint import Inputs, JointModel, JointOptimizer, NonFiniteLossError
+    from coloss.joint import (
+        Inputs,
+        JointModel,
+        JointOptimizer,
+        NonFiniteLossError,
+        Recorded,
+    )
     from coloss.objective import (
         Expression,
         Objective,
@@ -51,7 +57,13 @@ _OBJECTIVE = (
     "coefficient",
     "loss",
 )
-_JOINT = ("Inputs", "JointModel", "JointOptimizer", "NonFiniteLossError")
+_JOINT = (
+    "Inputs",
+    "JointModel",
+    "JointOptimizer",
+    "NonFiniteLossError",
+    "Recorded",
+)
 _HOMES = {
     **dict.fromkeys(_OBJECTIVE, "objective"),
     **dict.fromkeys(("Cosine", "Ramp", "Steps", "Trainable"), "weighting"),
@@ -124,6 +136,7 @@ __all__ = [
     "ObjectiveError",
     "ObjectiveWarning",
     "Ramp",
+    "Recorded",
     "Steps",
     "Study",
     "Trainable",

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import keras
 
 from coloss.joint.checks.head_agreement import disagreements
+from coloss.joint.checks.recorded_checks import check_recorded
 from coloss.joint.members import FUSED
 from coloss.joint.outputs.fusion import Fuse
 from coloss.joint.outputs.layer_outputs import Path, find_place
+from coloss.joint.recorded import networks
 from coloss.joint.supervision.loss_tracker import LossTracker
 from coloss.joint.supervision.member_loss import LossSpec, MemberLoss, resolve_losses
 from coloss.joint.supervision.metrics import (
@@ -118,6 +120,9 @@ def resolve_compiled(
             does not exist.
     """
     names = tuple(members)
+    if loss is not None and not isinstance(loss, Mapping):
+        # Recorded predictions have a loss only where one is asked for.
+        loss = dict.fromkeys(networks(members), loss)
     losses = resolve_losses(loss, names)
     if objective is None:
         objective = " + ".join(name for name in names if name in losses)
@@ -132,6 +137,7 @@ def resolve_compiled(
                 f"the objective reads the loss of {name!r}, which has none. Add it: "
                 f'loss={{"{name}": ...}}.'
             )
+    check_recorded(members, losses, bound)
     unused = [name for name in coefficients if name not in bound.names]
     if unused:
         warnings.warn(

@@ -27,6 +27,7 @@ from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.optimizers.resolve import ANY, OptimizerSpec
 from coloss.joint.outputs.forward import Forward, run_members
 from coloss.joint.outputs.fusion import Fuse, check_fuse, fused
+from coloss.joint.outputs.logits import with_readings
 from coloss.joint.predict import PredictMixin
 from coloss.joint.saving.config import shape_of
 from coloss.joint.serialization import SerializationMixin
@@ -317,7 +318,6 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         whole = set(members) == set(self._member_names)
         settings = self._compiled_settings
         tapped = {} if settings is None else settings.tapped
-        # In a train step on arrays, those without a NaN are known.
         keys = self._known_complete(training).inputs
         own = self.assembly.by_member(members, inputs, training, keys)
         complete = self.assembly.complete(keys)
@@ -331,6 +331,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         }
         if self.fuse is not None and (whole or self.fuse == "mean"):
             losses = {} if settings is None else settings.losses
+            losses = with_readings(members, outputs, losses)
             outputs[FUSED] = fused(self.fuse, forward.outputs, forward.present, losses)
         if settings is not None:
             for name, output in outputs.items():

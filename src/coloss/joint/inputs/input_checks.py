@@ -10,6 +10,7 @@ import numpy as np
 from coloss.joint.inputs.arrays import TEXT, is_tensor, is_text, to_numpy
 from coloss.joint.inputs.assembly import Assembly
 from coloss.joint.members import layers_of
+from coloss.joint.recorded import Recorded
 from coloss.names import counted
 from coloss.typing import Nested, Tensor
 
@@ -108,6 +109,8 @@ def _check_member(
         kind = getattr(getattr(leaf, "dtype", None), "kind", "") or ""
         if not is_tensor(leaf) and kind in TEXT:
             _check_text(what, member, place, to_numpy(leaf))
+        if isinstance(member, Recorded):
+            member.check(what, to_numpy(leaf))
         if len(expected) == len(leaves):
             _check_shape(what, expected[place], leaf)
 

@@ -13,6 +13,7 @@ import keras
 from keras import activations, layers
 
 from coloss.joint.keras_internals import producer_of
+from coloss.joint.recorded import PROBABILITIES, kind_of
 
 SOFTMAX, SIGMOID, REAL, UNKNOWN = "softmax", "sigmoid", "real", "unknown"
 
@@ -105,6 +106,9 @@ _UNKNOWN = Head(UNKNOWN)
 
 def find_head(network: keras.Model) -> Head:
     """Return what a network ends in; nothing is called, it need not be built."""
+    recorded = kind_of(network)
+    if recorded is not None:
+        return Head(SOFTMAX if recorded == PROBABILITIES else REAL)
     return _of_model(network) or _UNKNOWN
 
 

@@ -8,10 +8,13 @@ import keras
 from keras import ops
 
 from coloss.joint.outputs.head import SOFTMAX, find_head
+from coloss.joint.recorded import LOGITS, VALUES, kind_of
 from coloss.joint.supervision.member_loss import (
     BINARY,
     CLASSES,
     CUSTOM,
+    REGRESSION,
+    SPARSE,
     MemberLoss,
 )
 from coloss.objective.expression import Call
@@ -39,6 +42,13 @@ class Logits:
         """Store the parts."""
         self.outputs, self.losses, self.members = outputs, losses, members
 
+    def _loss(self, name: str) -> MemberLoss | None:
+        """Return what says what a member's outputs are."""
+        found = self.losses.get(name)
+        if found is None and name in self.members:
+            return reading_of(name, self.members[name], self.outputs[name])
+        return found
+
     def at(self, level: str, name: str, term: Call) -> Tensor:
         """Return a member's output at the level that a term reads.
 
@@ -52,7 +62,7 @@ class Logits:
             (batch, ..., channels); the classes are the last axis, whichever axis of the
             outputs the loss takes them from.
         """
-        output, loss = self.outputs[name], self.losses.get(name)
+        output, loss = self.outputs[name], self._loss(name)
         if level == "classes":
             return self.logits(name, term)
         if level != "outputs" or loss is None or loss.kind not in CLASSES:
@@ -71,7 +81,7 @@ class Logits:
         Raises:
             ValueError: if the member is no classifier, or its outputs are unknown.
         """
-        loss = self.losses.get(name)
+        loss = self._loss(name)
         output = ops.cast(self.outputs[name], "float32")
         kind = CUSTOM if loss is None else loss.kind
         if kind not in (*CLASSES, CUSTOM):
@@ -99,6 +109,41 @@ class Logits:
             "probabilities. Give it a loss with `from_logits`, or end it in a softmax "
             "layer."
         )
+
+
+def reading_of(name: str, member: keras.Model, output: Tensor) -> MemberLoss | None:
+    """Return how recorded predictions are read, as a loss would say it.
+
+    Args:
+        name: the member.
+        member: a network, or recorded predictions.
+        output: (batch, ...) of it.
+
+    Returns:
+        None for a network.
+    """
+    recorded = kind_of(member)
+    if recorded is None:
+        return None
+    one = len(output.shape) == 1 or output.shape[-1] == 1
+    kind = BINARY if one else SPARSE
+    if recorded == VALUES:
+        kind = REGRESSION
+    return MemberLoss(name, _no_loss, kind, recorded == LOGITS)
+
+
+def with_readings(
+    members: Mapping[str, keras.Model],
+    outputs: Mapping[str, Tensor],
+    losses: Mapping[str, MemberLoss],
+) -> dict[str, MemberLoss]:
+    """Return the losses, and how recorded predictions are read beside them."""
+    found = {n: reading_of(n, members[n], output) for n, output in outputs.items()}
+    return {**{n: one for n, one in found.items() if one is not None}, **losses}
+
+
+def _no_loss(labels: Tensor, outputs: Tensor) -> Tensor:
+    raise NotImplementedError("recorded predictions are read, and have no loss.")
 
 
 def classes_last(values: Tensor, loss: MemberLoss) -> Tensor:

@@ -191,14 +191,22 @@ class BatchValues:
         raw = ops.reshape(raw, ops.shape(free))
         return ops.logical_and(free, ops.not_equal(raw, loss.ignore_class))
 
-    def counted_classes(self, name: str) -> tuple[Tensor, Tensor] | None:
+    def counted_classes(
+        self, name: str, judge: str | None = None
+    ) -> tuple[Tensor, Tensor] | None:
         """Return a member's true classes, and where they and its output count.
+
+        Args:
+            name: the member.
+            judge: another one, whose labels count where it has no loss of its own.
 
         Returns:
             (batch, ...) classes, 0 where nothing counts, and (batch, ...) bool; None
             as `classes`.
         """
         classes = self.classes(name)
+        if classes is None and name not in self.losses and judge is not None:
+            classes = self.classes(judge)
         if classes is None:
             return None
         known = both(classes >= 0, self.forward.present.get(name))

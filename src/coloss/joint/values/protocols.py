@@ -45,5 +45,7 @@ class SupervisedBatch(Protocol):
     def unlabeled(self, name: str) -> Tensor | None:
         """Return where a member has no label."""
 
-    def counted_classes(self, name: str) -> tuple[Tensor, Tensor] | None:
+    def counted_classes(
+        self, name: str, judge: str | None = None
+    ) -> tuple[Tensor, Tensor] | None:
         """Return a member's true classes, and where they and its output count."""

@@ -34,7 +34,7 @@ class RunningAccuracy(keras.layers.Layer):
         super().__init__(name="reliability", trainable=False)
         self._shown_open = False
         self.names = () if objective is None else compared(objective)
-        self._state: dict[str, keras.Variable] = {}
+        self.judges = {} if objective is None else judged(objective)
         if self.names:
             for name in ("accuracy", "trained", "right", "seen", "validated"):
                 setattr(self, f"_{name}", self._vector(name))
@@ -112,6 +112,20 @@ class RunningAccuracy(keras.layers.Layer):
             yield
         finally:
             self._shown_open = False
+
+
+def judged(objective: Objective) -> dict[str, str]:
+    """Return for each member that a network gate compares a learner it teaches.
+
+    Whoever has no labels of its own, as recorded predictions, is judged by these.
+    """
+    found: dict[str, str] = {}
+    for term in reach.transfer_calls(objective.expression):
+        if term.option("gate") == "network":
+            for edge in reach.edges(term):
+                for port in edge.sources:
+                    found.setdefault(port.member, edge.learner.member)
+    return found
 
 
 def compared(objective: Objective) -> tuple[str, ...]:

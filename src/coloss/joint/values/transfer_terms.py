@@ -61,7 +61,8 @@ class TransferTerms:
         """Count how often each member that a gate compares is right."""
         found = {}
         for name in self.layers.running_accuracy.names:
-            counted = self.batch.counted_classes(name)
+            judge = self.layers.running_accuracy.judges.get(name)
+            counted = self.batch.counted_classes(name, judge)
             if counted is None:
                 raise ValueError(
                     f'gate="network" compares accuracies, and {name!r} has no class '
