@@ -22,7 +22,16 @@ from coloss.transfer.terms import (
 pytestmark = pytest.mark.backend
 
 # Options that the joint model reads; the term's function never sees them.
-OF_THE_MODEL = {"detach", "gate", "start", "stop", "warmup", "schedule", "dimension"}
+OF_THE_MODEL = {
+    "detach",
+    "gate",
+    "weights",
+    "start",
+    "stop",
+    "warmup",
+    "schedule",
+    "dimension",
+}
 every_term = pytest.mark.parametrize("term", TERMS.values(), ids=list(TERMS))
 
 

@@ -53,6 +53,17 @@ HOW = Option(
     "mean", '"mean", "best" or "gated"', lambda v: v in ("mean", "best", "gated")
 )
 GATE = Option(None, '"row", "network" or None', lambda v: v in ("row", "network", None))
+# Which way the divergence of two distributions is taken.
+DIVERGENCE = Option(
+    "forward",
+    '"forward", "reverse" or "jsd"',
+    lambda v: v in ("forward", "reverse", "jsd"),
+)
+# Of several sources: all alike, or by how well each knows the label.
+WEIGHTS = Option(
+    "equal", '"equal" or "confidence"', lambda v: v in ("equal", "confidence")
+)
+CORRECT = Option(False, "True or False", lambda v: isinstance(v, bool))
 # A term that compares rows with one another has no rows to gate.
 WHOLE_GATE = Option(None, '"network" or None', lambda v: v in ("network", None))
 # What every edge between networks takes, users' own terms included.
@@ -82,6 +93,9 @@ _TABLE: list[Function] = [
         options={
             "temperature": TEMPERATURE,
             "standardize": STANDARDIZE,
+            "divergence": DIVERGENCE,
+            "weights": WEIGHTS,
+            "correct": CORRECT,
             "gate": GATE,
             **COMMON,
         },
@@ -113,13 +127,23 @@ _TABLE: list[Function] = [
         "mutual",
         TRANSFER,
         None,
-        options={"temperature": PLAIN_TEMPERATURE, **COMMON},
+        options={
+            "temperature": PLAIN_TEMPERATURE,
+            "divergence": DIVERGENCE,
+            **COMMON,
+        },
         members="all",
     ),
     Function(
         "consensus",
         TRANSFER,
-        options={"how": HOW, "temperature": TEMPERATURE, **COMMON},
+        options={
+            "how": HOW,
+            "temperature": TEMPERATURE,
+            "divergence": DIVERGENCE,
+            "weights": WEIGHTS,
+            **COMMON,
+        },
     ),
     *(
         Function(name, TRANSFER, options={"gate": GATE, **COMMON})

@@ -7,7 +7,10 @@ have a value for each row return these with `per_row=True`, and take a mask of p
 `keras.ops.stop_gradient(source)`.
 """
 
+from coloss.transfer.confidence import confidence_weights
+from coloss.transfer.correction import corrected
 from coloss.transfer.decoupled import dist, dkd
+from coloss.transfer.divergences import between
 from coloss.transfer.feature import (
     attention,
     contrast,
@@ -33,9 +36,12 @@ __all__ = [
     "TERMS",
     "Term",
     "attention",
+    "between",
     "cka",
+    "confidence_weights",
     "consensus",
     "contrast",
+    "corrected",
     "coteach",
     "dist",
     "distill",

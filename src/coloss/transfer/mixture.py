@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from keras import ops
 
+from coloss.transfer.confidence import confidence_weights
+from coloss.transfer.divergences import FORWARD, between, check_divergence
 from coloss.transfer.gate import row_gate
 from coloss.transfer.labels import labeled, of_class
 from coloss.transfer.masks import keep, masked_mean, prepare
@@ -13,7 +15,7 @@ from coloss.transfer.presence import presences
 from coloss.transfer.response import LOWEST, check_classes, check_temperature
 from coloss.typing import Tensor
 
-MEAN, BEST, GATED = "mean", "best", "gated"
+MEAN, BEST, GATED, CONFIDENCE = "mean", "best", "gated", "confidence"
 
 
 def consensus(
@@ -26,6 +28,7 @@ def consensus(
     mask: Tensor | None = None,
     weights: Tensor | None = None,
     per_row: bool = False,
+    divergence: str = FORWARD,
 ) -> Tensor:
     r"""Distillation from what several sources answer together.
 
@@ -43,6 +46,9 @@ def consensus(
       NeurIPS 2018, "Knowledge Distillation by On-the-Fly Native Ensemble" (ONE), with
       a measured gate in place of a trained one.
 
+    - `how="confidence"`: `confidence_weights`, by how well each source knows the label
+      (CA-MKD). In objectives: `consensus(..., weights="confidence")`.
+
     Weight 1 is weight 1 of `distill`, whatever the number of sources; with one source
     and `how="mean"` this is `distill`. The weights $w$ are detached, the sources not.
 
@@ -50,8 +56,8 @@ def consensus(
         learner: (B, C) logits; (B, ..., C) averages over the positions between, each
             with its own best source or gates.
         *sources: one or more, logits of the same shape.
-        how: "mean", "best" or "gated".
-        labels: for "best" and "gated": (B, ...) class numbers, below 0: no label; or
+        how: "mean", "best", "gated" or "confidence".
+        labels: for all but "mean": (B, ...) class numbers, below 0: no label; or
             (B, ..., C) one-hot, NaN: no label; None: there is none.
         temperature: T, above 0.
         source_masks: for each source bool, the rows (B,) it has (a missing modality)
@@ -60,6 +66,7 @@ def consensus(
         mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
         weights: (B,) multiply the rows, or (B, ...) the positions.
         per_row: whether to return (B,), one value a row, in place of their mean.
+        divergence: as in `distill`.
 
     Returns:
         A scalar, 0 or more up to rounding; 0 where no row counts.
@@ -68,11 +75,13 @@ def consensus(
         ValueError: without a source, for an unknown `how`, unequal classes, fewer than
             2, another number of masks than sources, or a temperature of 0 or less.
     """
-    if how not in (MEAN, BEST, GATED):
+    if how not in (MEAN, BEST, GATED, CONFIDENCE):
         raise ValueError(
-            f'consensus needs how="mean", "best" or "gated"; found {how!r}'
+            'consensus needs how="mean", "best", "gated" or "confidence"; found '
+            f"{how!r}"
         )
     check_temperature("consensus", temperature)
+    check_divergence("consensus", divergence)
     mask, (learner, *others) = prepare(
         "consensus", mask, learner, *sources, positions=True
     )
@@ -85,10 +94,12 @@ def consensus(
     ]
     parts = ops.stack(shares, axis=-1)
     if how != MEAN:
-        choose = _best if how == BEST else _gated
+        choose = {BEST: _best, GATED: _gated, CONFIDENCE: _confident}[how]
         parts = choose(learner, others, parts, labels)
     taught = ops.greater(ops.sum(parts, axis=-1), 0)
-    values = keep(_divergence(learner, others, parts, temperature), taught)
+    log_t = _mixed(learner, others, parts, temperature)
+    log_s = ops.log_softmax(learner / temperature, axis=-1)
+    values = keep(between(log_s, log_t, divergence) * temperature**2, taught)
     return masked_mean(values, mask, weights, per_row)
 
 
@@ -111,6 +122,16 @@ def _best(
     return ops.where(here, chosen, ops.zeros_like(chosen))
 
 
+def _confident(
+    learner: Tensor, others: list[Tensor], parts: Tensor, labels: Tensor | None
+) -> Tensor:
+    """Return (B, ..., K) weights by how well each source that is there knows it."""
+    here = ops.greater(_raised(parts, learner), 0)
+    here = ops.broadcast_to(here, (*ops.shape(learner)[:-1], len(others)))
+    present = [here[..., place] for place in range(len(others))]
+    return confidence_weights(*others, labels=labels, present=present)
+
+
 def _gated(
     learner: Tensor, others: list[Tensor], parts: Tensor, labels: Tensor | None
 ) -> Tensor:
@@ -129,12 +150,12 @@ def _raised(parts: Tensor, values: Tensor) -> Tensor:
     return parts
 
 
-def _divergence(
+def _mixed(
     learner: Tensor, others: list[Tensor], parts: Tensor, temperature: float
 ) -> Tensor:
-    """Return T^2 KL(mixture || learner), (B, ...); of equal parts where there is none.
+    """Return the mixture's logarithm, (B, ..., C); of equal parts where there is none.
 
-    The mixture is taken in log space: its smallest probabilities do not vanish.
+    It is taken in log space: its smallest probabilities do not vanish.
     """
     parts = _raised(ops.stop_gradient(parts), learner)
     empty = ops.logical_not(ops.any(ops.greater(parts, 0), axis=-1, keepdims=True))
@@ -146,6 +167,4 @@ def _divergence(
         log_p = ops.log_softmax(other / temperature, axis=-1)
         log_part = ops.log(ops.where(inside, part, ops.ones_like(part)))
         logs.append(ops.where(inside, log_part + log_p, ops.full_like(log_p, LOWEST)))
-    log_t = ops.logsumexp(ops.stack(logs, axis=0), axis=0)
-    log_s = ops.log_softmax(learner / temperature, axis=-1)
-    return ops.sum(ops.exp(log_t) * (log_t - log_s), axis=-1) * temperature**2
+    return ops.logsumexp(ops.stack(logs, axis=0), axis=0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from keras import ops
 
+from coloss.transfer.correction import corrected
+from coloss.transfer.divergences import FORWARD, between, check_divergence
 from coloss.transfer.masks import masked_mean, prepare
 from coloss.typing import Tensor
 
@@ -19,6 +21,9 @@ def distill(
     mask: Tensor | None = None,
     weights: Tensor | None = None,
     per_row: bool = False,
+    divergence: str = FORWARD,
+    correct: bool = False,
+    labels: Tensor | None = None,
 ) -> Tensor:
     r"""Knowledge distillation: the learner takes on the source's class probabilities.
 
@@ -43,19 +48,31 @@ def distill(
         mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
         weights: (B,) multiply the rows, or (B, ...) the positions.
         per_row: whether to return (B,), one value a row, in place of their mean.
+        divergence: "forward" as above, KL(source || learner); "reverse", KL(learner ||
+            source); "jsd", Jensen-Shannon: see `coloss.transfer.between`.
+        correct: whether a source that is wrong on a labeled row is put right there
+            first, see `coloss.transfer.corrected`.
+        labels: for `correct`: (B, ...) class numbers, below 0: no label; or (B, ..., C)
+            one-hot, NaN: no label.
 
     Returns:
         A scalar, 0 or more; 0 where no row counts.
 
     Raises:
-        ValueError: for unequal classes, fewer than 2, or a temperature of 0 or less.
+        ValueError: for unequal classes, fewer than 2, a temperature of 0 or less, an
+            unknown divergence, or `correct` without labels.
     """
     mask, (learner, source) = prepare("distill", mask, learner, source, positions=True)
     check_classes("distill", learner, source)
     check_temperature("distill", temperature)
+    check_divergence("distill", divergence)
+    if correct:
+        if labels is None:
+            raise ValueError("distill needs `labels` for `correct=True`")
+        source = corrected(source, labels, mask)
     if standardize:
         learner, source = standardized(learner), standardized(source)
-    values = divergence(learner, source, temperature)
+    values = softened(learner, source, temperature, divergence)
     return masked_mean(values, mask, weights, per_row)
 
 
@@ -100,6 +117,7 @@ def mutual(
     mask: Tensor | None = None,
     weights: Tensor | None = None,
     per_row: bool = False,
+    divergence: str = FORWARD,
 ) -> Tensor:
     r"""Deep mutual learning, for one of the networks that teach each other.
 
@@ -117,24 +135,26 @@ def mutual(
         mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
         weights: (B,) multiply the rows, or (B, ...) the positions.
         per_row: whether to return (B,), one value a row, in place of their mean.
+        divergence: as in `distill`; the paper's is "forward".
 
     Returns:
         A scalar, 0 or more; 0 where no row counts.
 
     Raises:
-        ValueError: without a source, for unequal classes, fewer than 2, or a
-            temperature of 0 or less.
+        ValueError: without a source, for unequal classes, fewer than 2, a temperature
+            of 0 or less, or an unknown divergence.
     """
     if not sources:
         raise ValueError("mutual needs at least 1 source beside the learner; found 0")
     check_temperature("mutual", temperature)
+    check_divergence("mutual", divergence)
     mask, (learner, *others) = prepare(
         "mutual", mask, learner, *sources, positions=True
     )
     total: Tensor = 0.0
     for other in others:
         check_classes("mutual", learner, other)
-        total = total + divergence(learner, other, temperature)
+        total = total + softened(learner, other, temperature, divergence)
     return masked_mean(total / len(others), mask, weights, per_row)
 
 
@@ -185,11 +205,13 @@ def pseudo_label(
     return masked_mean(entropy, mask, weights, per_row)
 
 
-def divergence(learner: Tensor, source: Tensor, temperature: float) -> Tensor:
-    """Return T^2 KL(source || learner), (B, ...), summed over the classes."""
+def softened(
+    learner: Tensor, source: Tensor, temperature: float, kind: str = FORWARD
+) -> Tensor:
+    """Return T^2 times the divergence at temperature T, (B, ...); see `between`."""
     log_s = ops.log_softmax(learner / temperature, axis=-1)
     log_t = ops.log_softmax(source / temperature, axis=-1)
-    return ops.sum(ops.exp(log_t) * (log_t - log_s), axis=-1) * temperature**2
+    return between(log_s, log_t, kind) * temperature**2
 
 
 def standardized(logits: Tensor) -> Tensor:

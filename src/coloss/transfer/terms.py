@@ -56,6 +56,11 @@ class Term:
     source_masks: bool = False
     masked: bool = True
 
+    @property
+    def reads_labels(self) -> bool:
+        """Whether it reads labels, if it takes them, with its options as they are."""
+        return bool(self.options.get("correct", True))
+
 
 _TABLE = (
     Term(
@@ -63,8 +68,14 @@ _TABLE = (
         response.distill,
         CLASSES,
         per_row=True,
-        options={"temperature": 4.0, "standardize": False},
+        options={
+            "temperature": 4.0,
+            "standardize": False,
+            "divergence": "forward",
+            "correct": False,
+        },
         paper="Hinton et al. 2015, arXiv:1503.02531; Sun et al. 2024, arXiv:2403.01427",
+        labels="optional",
     ),
     Term(
         "match_logits",
@@ -78,7 +89,7 @@ _TABLE = (
         response.mutual,
         CLASSES,
         per_row=True,
-        options={"temperature": 1.0},
+        options={"temperature": 1.0, "divergence": "forward"},
         paper="Zhang et al. 2018, arXiv:1706.00384",
         sources="many",
     ),
@@ -105,7 +116,7 @@ _TABLE = (
         mixture.consensus,
         CLASSES,
         per_row=True,
-        options={"how": "mean", "temperature": 4.0},
+        options={"how": "mean", "temperature": 4.0, "divergence": "forward"},
         paper="Anil et al. 2018, arXiv:1804.03235; Guo et al. 2020; "
         "Lan et al. 2018, arXiv:1806.04606",
         sources="many",

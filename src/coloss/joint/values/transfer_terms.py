@@ -15,7 +15,7 @@ from coloss.joint.values.term_schedule import OPTIONS
 from coloss.objective import reach
 from coloss.objective.expression import Call, Edge, Port
 from coloss.objective.rows import Atom, Form
-from coloss.transfer import TERMS, Term, gate
+from coloss.transfer import TERMS, Term, confidence_weights, gate
 from coloss.transfer.masks import both, masked_mean, rows_of
 from coloss.transfer.pooling import Aligned, align
 from coloss.transfer.projector import BOTH, NONE
@@ -30,7 +30,7 @@ from coloss.transfer.terms import (
 from coloss.typing import Shape, Tensor
 
 # Options that are read here, not by the term's own function.
-_OURS = ("detach", "gate", *OPTIONS)
+_OURS = ("detach", "gate", "weights", *OPTIONS)
 
 
 class TransferTerms:
@@ -116,23 +116,50 @@ class TransferTerms:
         if TERMS[term.function].sources != "one":
             return Form.of(self._apply(term, edge.learner, sources))
         # Each source teaches on the rows that it sees; weight 1 stays weight 1.
-        total = Form()
+        total, trust = Form(), self._confidences(term, edge.learner, sources)
         for source in sources:
-            total = total.plus(Form.of(self._apply(term, edge.learner, [source])))
+            value = self._apply(term, edge.learner, [source], trust.get(source))
+            total = total.plus(Form.of(value))
         return total.scaled(1.0 / len(sources))
 
-    def _apply(self, term: Call, learner: Port, sources: list[Port]) -> Atom:
+    def _confidences(
+        self, term: Call, learner: Port, sources: list[Port]
+    ) -> dict[Port, Tensor]:
+        """Return factors of rows for each source, 1 where all are as good."""
+        if not _is_confident(term):
+            return {}
+        readings = [self._reading(term, source) for source in sources]
+        values = [reading.filled(reading.known) for reading in readings]
+        present = [reading.known for reading in readings]
+        labels = self._labels(term, learner.member, True)
+        equal = confidence_weights(*values, present=present)
+        found = confidence_weights(*values, labels=labels, present=present)
+        found = found / ops.where(equal > 0, equal, ops.ones_like(equal))
+        return {source: found[..., place] for place, source in enumerate(sources)}
+
+    def _apply(
+        self,
+        term: Call,
+        learner: Port,
+        sources: list[Port],
+        trust: Tensor | None = None,
+    ) -> Atom:
         entry = TERMS[term.function]
         readings = [self._reading(term, port) for port in (learner, *sources)]
         mask = self._counted(entry, learner.member, readings)
         options = _own_options(term, entry)
-        if entry.labels != "none":
-            options["labels"] = self._labels(term, entry, learner.member)
+        # A term that corrects its source reads labels then only.
+        if entry.labels != "none" and options.get("correct", entry.reads_labels):
+            needed = options.get("correct", False) or _is_confident(term)
+            needed = needed or entry.labels == "required"
+            options["labels"] = self._labels(term, learner.member, needed)
         if entry.source_masks:
             # A row without one of its sources is taught by the others.
             options["source_masks"] = [reading.known for reading in readings[1:]]
         if term.option("gate") == "row":
             options["weights"] = self._row_gate(term, entry, learner, sources[0])
+        if trust is not None:
+            options["weights"] = trust * options.get("weights", 1.0)
         arguments = self._arguments(term, entry, readings, mask)
         if entry.level == FEATURES:
             pair = _aligned(term, *map(Reading.holding, readings, arguments))
@@ -209,9 +236,9 @@ class TransferTerms:
             return ops.zeros((self.batch.forward.size,), dtype="bool")
         return labels.known
 
-    def _labels(self, term: Call, entry: Term, member: str) -> Tensor | None:
+    def _labels(self, term: Call, member: str, needed: bool) -> Tensor | None:
         found = self.batch.classes(member)
-        if found is None and entry.labels == "required":
+        if found is None and needed:
             raise ValueError(f"`{term}` needs class labels of {member!r}; it has none.")
         return found
 
@@ -288,10 +315,23 @@ def _rows_in(mask: Tensor, every: bool) -> Tensor:
     return (ops.all if every else ops.any)(mask, axis=tuple(range(1, len(mask.shape))))
 
 
+def _is_confident(term: Call) -> bool:
+    """Return whether sources are weighed by how well they know the label."""
+    return term.option("weights") == "confidence"
+
+
 def _own_options(term: Call, entry: Term) -> dict[str, Any]:
     """Return the options that the term's own function takes."""
     ours = {*_OURS, *(("dimension",) if entry.projector == BOTH else ())}
-    return {key: value for key, value in term.options if key not in ours}
+    found = {key: value for key, value in term.options if key not in ours}
+    if _is_confident(term) and entry.sources == "many":
+        if found.get("how", "mean") != "mean":
+            raise ValueError(
+                f'`{term}`: weights="confidence" weighs the mean, and how='
+                f'"{found["how"]}" chooses by itself; use one of them.'
+            )
+        found["how"] = "confidence"
+    return found
 
 
 def _static(shape: Shape) -> Shape:
