@@ -66,8 +66,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
 
     Raises:
         TypeError: if a member is no `keras.Model`.
-        ValueError: for a name that cannot stand in an objective, or inputs that a
-            network cannot take.
+        ValueError: for a name that no objective can say, or inputs that do not fit.
 
     Examples:
         >>> import keras, coloss
