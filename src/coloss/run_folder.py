@@ -15,6 +15,7 @@
 | `models/NAME.keras`, `model.keras` | each network, and the joint model |
 | `checkpoints/` | the joint model after an epoch |
 | `study.sqlite`, `study*.parquet`, `study.json` | where a study was run |
+| `resume/` | what an unfinished run needs to go on; see `callbacks.Checkpoint` |
 | `tensorboard/` | files for TensorBoard, where they are asked for |
 | `report.html` | the page |
 | `.coloss.json` | the mark of the folder: which of its files coloss wrote |
@@ -29,6 +30,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import shutil
 import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -45,7 +47,7 @@ CONFIG, ENVIRONMENT, LOG = "config.toml", "environment.json", "log.jsonl"
 EXPLANATION, DATA, STUDY = "explanation.json", "data.json", "study.json"
 COLUMNS, REPORT, STORE = "columns.json", "report.html", "study.sqlite"
 MODEL, LAST = "model.keras", "checkpoints/last.keras"
-TENSORBOARD = "tensorboard"
+TENSORBOARD, RESUME = "tensorboard", "resume"
 TABLES = (
     "history",
     "flow",
@@ -258,11 +260,30 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         return self.owned.growing(name)
 
+    def resume_folder(self) -> Path:
+        """Return the folder of what an unfinished run needs to go on.
+
+        Raises:
+            FileExistsError: if a file is there that coloss did not write.
+        """
+        return self.growing(f"{RESUME}/*").parent
+
+    def clear_resume(self) -> None:
+        """Delete what only an unfinished run needs."""
+        shutil.rmtree(self.path / RESUME, ignore_errors=True)
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the run was killed or interrupted, and can go on."""
+        status = (self.environment or {}).get("status")
+        begun = any((self.path / RESUME).glob("step-*"))
+        return begun and status in ("running", "interrupted", "failed")
+
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the configuration; what is None is left out."""
         import tomlkit
 
-        self._write(CONFIG, tomlkit.dumps(_without_none(config)).encode())
+        self._write(CONFIG, tomlkit.dumps(without_none(config)).encode())
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write one of the JSON files."""
@@ -321,9 +342,10 @@ def json_safe(value: Any) -> Any:
     return value
 
 
-def _without_none(value: Any) -> Any:
+def without_none(value: Any) -> Any:
+    """Return nested tables and lists without the entries that are None."""
     if isinstance(value, Mapping):
-        return {k: _without_none(v) for k, v in value.items() if v is not None}
+        return {k: without_none(v) for k, v in value.items() if v is not None}
     if isinstance(value, list | tuple):
-        return [_without_none(inner) for inner in value]
+        return [without_none(inner) for inner in value]
     return value

@@ -80,7 +80,15 @@ class Checkpoint(keras.callbacks.Callback):
         self._found: Found | None = None
         self._fingerprint: dict[str, str] = {}
         self._inside: dict[str, Any] | None = None
-        self._epoch = 0
+        self._epoch, self._held = 0, False
+
+    def hold(self) -> None:
+        """Write no more checkpoints in the present `fit`.
+
+        For who ends a training that is to go on later, by `stop_training`: an epoch
+        that was cut short is none, and the `fit` is not finished.
+        """
+        self._held = True
 
     # --- before training -----------------------------------------------------------
 
@@ -103,7 +111,7 @@ class Checkpoint(keras.callbacks.Callback):
                 f"{type(fit.arguments['x']).__name__}: in the middle of an epoch, "
                 "nobody knows which of its rows are to come. Of arrays it is known."
             )
-        self._fit, self._found = fit, None
+        self._fit, self._found, self._held = fit, None, False
         self._fingerprint = fingerprint(fit)
         if not self.resume and not self._folder.is_empty:
             raise FileExistsError(
@@ -257,6 +265,8 @@ class Checkpoint(keras.callbacks.Callback):
             finished: whether the `fit` is.
         """
         assert self._fit is not None
+        if self._held:
+            return
         fit, history = self._fit, self._history()
         data = fit.arguments["x"]
         state = {

@@ -16,11 +16,14 @@ from coloss.cli.commands.options import (
     examples,
     refusing_an_impossible_folder,
 )
+from coloss.cli.errors import CliError
 
 HELP = (
     "Train the networks of a configuration, and write a run folder.\n\n"
     "The folder holds each network, histories, predictions and a report. Ctrl-C ends "
-    "training after the present step and saves what was trained (exit code 130).\n\n"
+    "training after the present step and saves what was trained (exit code 130). A run "
+    "that was killed or interrupted goes on with --resume, to the bits of one that was "
+    "not.\n\n"
     + examples(
         "coloss train config.toml",
         "coloss train config.toml --output runs/second --epochs 10 --json",
@@ -45,12 +48,19 @@ def train(
         str | None, typer.Option(help="MLflow experiment to log to.")
     ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished run.")
+    ] = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train as configured; the help is above."""
     with answering(json, quiet) as out:
+        if resume and force:
+            raise CliError(
+                "--resume goes on with a run, and --force deletes it: give one of them."
+            )
         from coloss.cli.config import load
         from coloss.cli.config.overrides import overridden
 
@@ -63,4 +73,13 @@ def train(
         refusing_an_impossible_folder(folder)
         from coloss.cli.runs.train import run_training
 
-        raise typer.Exit(run_training(settings, config, folder, out, force, report))
+        code = run_training(
+            settings,
+            config,
+            folder,
+            out,
+            force=force,
+            report=report,
+            resume=resume,
+        )
+        raise typer.Exit(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,6 +38,14 @@ class Journal(keras.callbacks.Callback):
         self._shown, self._epoch = shown, 0
         self.rows: list[dict[str, float]] = []
         self._start = time.monotonic()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the rows, for a run that is resumed."""
+        return {"rows": self.rows}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Set what `get_state` returned."""
+        self.rows = state["rows"]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note the epoch."""
@@ -85,16 +93,20 @@ class Checkpoints(keras.callbacks.Callback):
 class Interrupt(keras.callbacks.Callback):
     """Ends training after the present step when the user or the system asks.
 
+    Args:
+        output: told of it.
+        hold: called when somebody asks.
+
     Attributes:
         signal: the signal that came; None: none.
     """
 
     every_step = False  # A block of steps is over in half a second.
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, hold: Callable[[], None]) -> None:
         """Wait for nothing yet."""
         super().__init__()
-        self._output = output
+        self._output, self._hold = output, hold
         self.signal: int | None = None
 
     @contextmanager
@@ -112,6 +124,7 @@ class Interrupt(keras.callbacks.Callback):
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number
+        self._hold()
         self._output.note(
             "ending after this step, and saving what was trained; once more ends now"
         )

@@ -35,20 +35,23 @@ def claim(folder: Path, force: bool) -> None:
         if foreign:
             _refuse(folder, foreign)
         if not force and not owned.empty:
+            unfinished = RunFolder(folder).can_resume
+            on = "It is not finished: go on with it: --resume. Or choose"
             raise CliError(
                 f"there is a run in '{folder}' already.",
-                note="Choose another folder: --output; or replace it: --force.",
+                note=f"{on if unfinished else 'Choose'} another folder: --output; or "
+                "replace it: --force.",
             )
 
 
 def claim_again(folder: Path) -> None:
-    """Make sure that a study may go on in a folder; nothing is written yet.
+    """Make sure that a study or a run may go on in a folder; nothing is written yet.
 
     Files beside it stay as they are.
 
     Raises:
-        CliError: if coloss did not make the folder, or a file that the study would
-            write is somebody else's.
+        CliError: if coloss did not make the folder, or a file that would be
+            written is somebody else's.
     """
     with _answering_for(folder):
         owned = RunFolder(folder).owned

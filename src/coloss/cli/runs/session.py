@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import signal
 import time
 import warnings
@@ -15,7 +16,7 @@ import keras
 import pandas as pd
 
 from coloss import report
-from coloss.callbacks import GradientFlow
+from coloss.callbacks import Checkpoint, GradientFlow
 from coloss.cli.config import Config, resolved
 from coloss.cli.errors import CliError, Exit
 from coloss.cli.output import Output
@@ -34,6 +35,10 @@ from coloss.run_folder import ENVIRONMENT, RunFolder
 
 if TYPE_CHECKING:
     from coloss.objective.explanation import Explanation
+
+
+EVERY = datetime.timedelta(seconds=20)
+"""From one checkpoint to the next: less than that is lost by a kill."""
 
 
 @dataclasses.dataclass
@@ -106,7 +111,9 @@ def check_monitor(config: Config, joint: JointModel) -> None:
         )
 
 
-def train(session: Session, run: RunFolder, output: Output, *, page: bool) -> Exit:
+def train(
+    session: Session, run: RunFolder, output: Output, *, page: bool, resume: bool
+) -> Exit:
     """Train, and write the run.
 
     How it ended is the last thing that is written: a run that says "finished" is
@@ -114,15 +121,16 @@ def train(session: Session, run: RunFolder, output: Output, *, page: bool) -> Ex
 
     Args:
         session: ready.
-        run: the folder, empty.
+        run: the folder, empty but for a run that is resumed.
         output: for words on the way.
         page: whether to write the page, where training did not fail.
+        resume: whether a run goes on.
 
     Returns:
         How it ended. Whatever it is, networks and tables are in the folder.
     """
     started = time.monotonic()
-    facts = _begin(session, run)
+    facts = _begin(session, run, "resume" if resume else "start")
     try:
         status, error, best = _fit(session, run, output)
         save_models(session.joint, run)
@@ -149,11 +157,13 @@ def train(session: Session, run: RunFolder, output: Output, *, page: bool) -> Ex
         run.write_json(ENVIRONMENT, facts)
         raise
     run.write_json(ENVIRONMENT, facts)
+    if status == "finished":
+        run.clear_resume()
     codes = {"failed": Exit.FAILED, "interrupted": Exit.INTERRUPTED}
     return codes.get(status, Exit.OK)
 
 
-def _begin(session: Session, run: RunFolder) -> dict[str, Any]:
+def _begin(session: Session, run: RunFolder, event: str) -> dict[str, Any]:
     """Write what is known before the first step; return the facts so far."""
     config, joint = session.config, session.joint
     facts = environment.describe(session.folder, config.training.seed)
@@ -165,7 +175,7 @@ def _begin(session: Session, run: RunFolder) -> dict[str, Any]:
     run.write_json("columns.json", session.source.columns())
     told = explained(joint, session.explanation, config.main)
     run.write_json("explanation.json", told)
-    run.append_log("start", epochs=config.training.epochs)
+    run.append_log(event, epochs=config.training.epochs)
     return facts
 
 
@@ -175,7 +185,8 @@ def _fit(
     """Return the status, the error, and the best epoch."""
     config, joint = session.config, session.joint
     training = config.training
-    interrupt, flow = Interrupt(output), _flow(session)
+    keeper = _keeper(session, run)
+    interrupt, flow = Interrupt(output, keeper.hold), _flow(session)
     best = keras.callbacks.EarlyStopping(
         config.monitor,
         patience=training.patience or training.epochs,
@@ -189,7 +200,7 @@ def _fit(
         _noted(output.note),
     ):
         journal = Journal(run, output, tracker, _shown(config))
-        callbacks = [*flow, best, *trackers(config, run), interrupt, journal]
+        callbacks = [*flow, best, *trackers(config, run), interrupt, journal, keeper]
         if config.output.checkpoint_every:
             every = config.output.checkpoint_every
             callbacks.append(Checkpoints(run, every))
@@ -211,6 +222,15 @@ def _fit(
     after = joint.explain(*session.source.sample())
     run.write_table("conflicts", conflicts(session.explanation, after))
     return status, error, best.best_epoch if best.best_weights is not None else None
+
+
+def _keeper(session: Session, run: RunFolder) -> Checkpoint:
+    """Return what keeps all that a killed run needs to go on."""
+    batch = session.config.training.batch_size
+    x = session.source.fit_arguments(batch, session.config.training.seed)["x"]
+    # In the middle of an epoch the order of rows is known of arrays only.
+    folder = run.resume_folder()
+    return Checkpoint(folder, EVERY) if isinstance(x, dict) else Checkpoint(folder)
 
 
 def _flow(session: Session) -> list[GradientFlow]:

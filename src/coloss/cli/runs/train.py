@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from coloss.cli.config import Config
-from coloss.cli.errors import Exit
+from coloss.checkpoint import CheckpointError
+from coloss.cli.config import Config, resolved
+from coloss.cli.errors import CliError, Exit
 from coloss.cli.output import Output
-from coloss.cli.runs.claim import claim, clear
+from coloss.cli.runs.claim import claim, claim_again, clear
 from coloss.cli.runs.session import Session, prepare, train
 from coloss.cli.runs.tell import tell_data
 from coloss.cli.runs.trackers import check_trackers
-from coloss.run_folder import RunFolder
+from coloss.run_folder import RunFolder, without_none
 
 
 def run_training(
-    config: Config, path: Path, folder: Path, output: Output, force: bool, report: bool
+    config: Config,
+    path: Path,
+    folder: Path,
+    output: Output,
+    *,
+    force: bool,
+    report: bool,
+    resume: bool,
 ) -> Exit:
     """Train, and return the exit code.
 
@@ -27,25 +36,79 @@ def run_training(
         output: for words on the way.
         force: whether an old run may be replaced.
         report: whether to write the page.
+        resume: whether to go on with the run that is in the folder.
 
     Raises:
         CliError: before anything is written, if something cannot be used.
     """
-    claim(folder, force)
+    if resume:
+        _check_unfinished(folder)
+    else:
+        claim(folder, force)
     check_trackers(config)
     output.say("reading data and building networks ...")
     session = prepare(config, path.parent, output)
     run = RunFolder(folder)
-    clear(folder, force)
+    if resume:
+        _check_same(run, session.config)
+    else:
+        clear(folder, force)
     told = session.source.describe()
     tell_data(session.config, told, output)
     _tell_members(told, output)
     for note in session.notes:
         output.note(note)
     output.say(str(session.explanation))
-    code = train(session, run, output, page=report)
+    try:
+        code = train(session, run, output, page=report, resume=resume)
+    except CheckpointError as error:
+        raise CliError(str(error)) from None
     _tell_end(session, run, output)
     return code
+
+
+def _check_unfinished(folder: Path) -> None:
+    """Refuse to go on where nothing can go on."""
+    try:
+        run = RunFolder.opened(folder)
+    except FileNotFoundError as error:
+        raise CliError(f"--resume: {error}") from None
+    claim_again(folder)
+    if not run.can_resume:
+        status = (run.environment or {}).get("status")
+        why = "is finished" if status == "finished" else "has no checkpoint yet"
+        raise CliError(
+            f"--resume: the run in '{folder}' {why}.",
+            note="Train anew: in another folder (--output), or in its place (--force).",
+        )
+
+
+def _check_same(run: RunFolder, config: Config) -> None:
+    """Refuse to go on with another configuration, and say what differs."""
+    before, now = _flat(run.config or {}), _flat(without_none(resolved(config)))
+    differs = [
+        f"{key} ({before.get(key)!r} there, {now.get(key)!r} here)"
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key)
+    ]
+    if differs:
+        raise CliError(
+            f"--resume: the run in '{run.path}' has another configuration: "
+            f"{'; '.join(differs)}.",
+            note="Go on with the same configuration and options, or train anew.",
+        )
+
+
+def _flat(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return the values of nested tables by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        where = f"{before}{key}"
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{where}.")
+        else:
+            found[where] = value
+    return found
 
 
 def _tell_members(told: dict[str, Any], output: Output) -> None:
