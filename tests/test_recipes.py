@@ -22,6 +22,14 @@ def test_learn_from_takes_a_coefficient():
     assert str(found) == "a + b + w*distill(b >> a, temperature=2)"
 
 
+def test_a_fused_teacher_teaches_alone():
+    found = coloss.recipes.learn_from("a", ["b", "c"], fused="all")
+    term = 'distill(all >> a, temperature=4, gate="network")'
+    assert str(found) == f"a + b + c + all + {term}"
+    with pytest.raises(ValueError, match="`helpers` and `fused` must differ"):
+        coloss.recipes.learn_from("a", ["b"], fused="b")
+
+
 def test_nobody_is_trained_to_fail():
     found = coloss.recipes.learn_from("a", ["b", "c"]).explain(members=["a", "b", "c"])
     assert found.ascended == []

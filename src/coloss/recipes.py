@@ -15,6 +15,7 @@ def learn_from(
     weight: str | float | None = None,
     temperature: float = 4.0,
     gate: str | None = "network",
+    fused: str | None = None,
 ) -> Objective:
     """Return the recommended objective: the main network learns from its helpers.
 
@@ -32,6 +33,10 @@ def learn_from(
         temperature: of `distill`, above 0.
         gate: "network" as above; "row": each row as far as the helper is better on
             it; None: helpers always teach.
+        fused: a network that sees the main network's input and the helpers'
+            (`coloss.Inputs`): then it alone teaches the main one, with weight 1, and
+            the helpers minimize their own losses. For helpers that are weaker than the
+            main network: `benchmarks/evidence/fused_teacher.md`.
 
     Returns:
         An objective, which prints as text.
@@ -49,19 +54,23 @@ def learn_from(
         fou + kar + distill(kar >> fou, temperature=4, gate="network")
     """
     names = [check_identifier(name, "member") for name in (main, *helpers)]
+    if fused is not None:
+        names.append(check_identifier(fused, "member"))
     if len(names) == 1:
         raise ValueError(
             "`helpers` is empty; the main network needs one to learn from."
         )
     if len(set(names)) < len(names):
-        raise ValueError(f"`helpers` must differ from {main!r} and from one another.")
+        what = "`helpers`" if fused is None else "`helpers` and `fused`"
+        raise ValueError(f"{what} must differ from {main!r} and from one another.")
+    teachers = helpers if fused is None else [fused]
     if weight is None:
-        weight = 1.0 if len(helpers) == 1 else round(1.0 / len(helpers), 4)
+        weight = 1.0 if len(teachers) == 1 else round(1.0 / len(teachers), 4)
     factor = "" if weight == 1 else f"{weight}*"
     gated = "" if gate is None else f", gate={gate!r}"
     terms = [
         f"{factor}distill({helper} >> {main}, temperature={temperature:g}{gated})"
-        for helper in helpers
+        for helper in teachers
     ]
     return Objective(" + ".join([*names, *terms]))
 

@@ -83,6 +83,15 @@ def test_the_table_of_digits_is_written_as_it_is_committed(load, tmp_path):
     assert "## What the recipe is chosen by" in page
 
 
+def test_the_objectives_of_the_fused_teacher_compile(load):
+    script = load("evidence/fused_teacher")
+    joint, arms = script.build(), script.arms()
+    for text in arms.values():
+        joint.compile("adam", "sparse_categorical_crossentropy", objective=text)
+    recipe = coloss.recipes.learn_from(script.MAIN, script.HELPERS, fused=script.FUSED)
+    assert coloss.Objective(arms["fused, gate"]) == recipe
+
+
 def test_distiller_makes_the_same_step_with_more_operations(load, tmp_path):
     script = load("distiller")
     try:
