@@ -211,6 +211,13 @@ def split_rows(arrays: Nested, share: float) -> tuple[Any, Any]:
     return train_validation_split(arrays, validation_split=share)
 
 
+STEP_STATE = frozenset({"_jax_state", "_jax_state_synced"})
+"""What Keras sets on a model at every step on JAX.
+
+In a dict of arrays Keras would look for layers, each time: a quarter of a small step.
+"""
+
+
 def hold_state(model: keras.Model, state: tuple[list[Tensor], ...]) -> None:
     """Say where the values of a model's variables are, in the middle of an epoch.
 
@@ -225,7 +232,6 @@ def hold_state(model: keras.Model, state: tuple[list[Tensor], ...]) -> None:
         "optimizer_variables": optimizer[0] if optimizer else None,
         "metrics_variables": metrics,
     }
-    # Keras would look through it for layers, which takes long.
     object.__setattr__(model, "_jax_state", held)
     model._jax_state_synced = False
 

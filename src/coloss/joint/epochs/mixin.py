@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from coloss.joint.epochs import test_function, train_function
 from coloss.joint.epochs.turns import BlocksBase, TurnsOfFit
-from coloss.joint.keras_internals import set_values, sync_held_state
+from coloss.joint.keras_internals import STEP_STATE, set_values, sync_held_state
 from coloss.typing import Tensor
 
 
@@ -29,6 +29,13 @@ class EpochsMixin(BlocksBase):
 
     told_reasons: frozenset[str] = frozenset()
     """Why steps were taken one by one, said since `compile`."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute, as in Keras; a step's arrays without a look at each."""
+        if name in STEP_STATE:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def make_train_function(self, force: bool = False) -> None:
         """Make what takes a step, or a block of them; as in Keras."""
