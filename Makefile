@@ -46,13 +46,16 @@ docs: .venv/.test  ## The documentation, in dist/docs; a broken link fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Most of the time on JAX goes into machine code that runs once: it is made in the way that
-# is quickest to make (no optimisation, one emitter, one piece), without places in the source.
+# is quickest to make (no optimization, one emitter, one piece), without places in the source.
 QUICK_XLA := XLA_FLAGS="--xla_backend_optimization_level=0 \
 	--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1" \
 	JAX_TRACEBACK_IN_LOCATIONS_LIMIT=0
+# The same program is made once, for all files, workers and processes.
+KEPT := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.pytest_cache/programs \
+	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.02 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
 test-jax: .venv/.test  ## All tests, on JAX
-	$(THREADS) $(QUICK_XLA) KERAS_BACKEND=jax $(PYTEST)
+	$(THREADS) $(QUICK_XLA) $(KEPT) KERAS_BACKEND=jax $(PYTEST)
 
 test-tensorflow: .venv/.test  ## The tests that concern a backend, on TensorFlow
 	$(THREADS) KERAS_BACKEND=tensorflow $(PYTEST) -m backend

@@ -6,6 +6,9 @@ import os
 
 # Before Keras is imported anywhere.
 os.environ.setdefault("KERAS_BACKEND", "jax")
+# Commands keep programs in the user's folder, tests do not.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 from hypothesis import HealthCheck, settings
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from coloss.cli.errors import CliError, Exit
+from coloss.cli.program_cache import keep_programs
 
 TRACEBACK = "COLOSS_TRACEBACK"
 """Environment variable that shows where an error happened."""
@@ -49,6 +50,7 @@ def answering(
     from coloss.cli.output import Output
 
     output = Output(json, quiet)
+    keep_programs()
     try:
         if not any_backend:
             _check_backend()

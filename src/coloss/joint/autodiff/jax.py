@@ -39,6 +39,14 @@ def head_rows(
     return values, extra, rows
 
 
+_QUICK = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+"""Of a program that runs a few times: making it takes longer than running it."""
+
+
 class ValuesAndGradients:
     """Values of several scalars and their gradients, as one compiled program.
 
@@ -58,7 +66,8 @@ class ValuesAndGradients:
         """Compile nothing yet."""
         self._function, self._variables = function, list(variables)
         self._others = list(others)
-        self._program = jax.jit(self._measure)
+        quick = _QUICK if jax.default_backend() == "cpu" else None
+        self._program = jax.jit(self._measure, compiler_options=quick)
 
     def __call__(self, batch: Sequence[Nested]) -> tuple[list[float], Gradients]:
         """Return each value on a batch, and its gradient at each variable."""
