@@ -17,8 +17,8 @@ LARGEST = 1 << 30
 def keep_programs() -> None:
     """Ask JAX to keep compiled programs in the user's folder for such things.
 
-    To be called before JAX is imported. A second `coloss train` of the same networks then
-    compiles nothing. A program is found by its text, the versions and the machine.
+    To be called before JAX is imported. A second `coloss train` of the same networks
+    then compiles nothing. A program is found by its text, the versions and the machine.
     """
     if os.environ.get("KERAS_BACKEND", "jax") != "jax":
         return
