@@ -8,14 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from coloss.data.probabilities import improbable
 from coloss.names import nearest
 from coloss.typing import Shape, Tensor
 
 PROBABILITIES, LOGITS, VALUES = "probabilities", "logits", "values"
 KINDS = (PROBABILITIES, LOGITS, VALUES)
-
-_CLOSE = 1e-3
-"""How far the probabilities of a row may be from 1 together: files are rounded."""
 
 
 @keras.saving.register_keras_serializable(package="coloss")
@@ -94,23 +92,13 @@ class Recorded(keras.Model):
         """
         if self.kind != PROBABILITIES or values.dtype.kind != "f" or not values.size:
             return
-        flat = values.reshape(len(values), -1)
-        wrong = (flat < -_CLOSE) | (flat > 1 + _CLOSE)
-        bad = wrong.any(axis=1)
-        if values.ndim > 1 and values.shape[-1] > 1:
-            sums = values.sum(axis=-1).reshape(len(values), -1)
-            bad |= (np.abs(sums - 1) > _CLOSE).any(axis=1)
-        if bad.any():
-            row = int(np.argmax(bad))
+        found = improbable(values)
+        if found is not None:
+            row, shown = found
             raise ValueError(
-                f"{what}: row {row} holds no probabilities ({_shown(flat[row])}). If "
+                f"{what}: row {row} holds no probabilities ({shown}). If "
                 'these are logits or values, say so: Recorded(kind="logits").'
             )
-
-
-def _shown(row: np.ndarray) -> str:
-    more = ", ..." if len(row) > 4 else ""
-    return ", ".join(f"{value:.3g}" for value in row[:4]) + more
 
 
 def kind_of(member: object) -> str | None:

@@ -41,12 +41,12 @@ def export(
     """Export a network; the help is above."""
     with answering(quiet=quiet) as out:
         from coloss.cli.errors import CliError, Exit
-        from coloss.cli.runs.reopen import check_member, load_joint, open_run
+        from coloss.cli.runs.reopen import check_network, load_joint, open_run
 
         refusing_to_overwrite(output, force)
         folder, settings = open_run(run)
         name = member or settings.main
-        check_member(name, settings)
+        check_network(name, settings)
         joint = load_joint(folder)
         try:
             joint.export(output, member=name, format=format, verbose=not quiet)

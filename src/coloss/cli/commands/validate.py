@@ -63,7 +63,7 @@ def check_files(config: Config, folder: Path) -> None:
 
     named = {"data.labels": config.data.labels, "data.table": config.data.table}
     for name, member in config.members.items():
-        for key in ("data", "ids", "model"):
+        for key in ("data", "ids", "model", "outputs"):
             named[f"members.{name}.{key}"] = getattr(member, key)
     lost = [
         f"{key}: there is no file '{folder / value}'."
@@ -87,7 +87,11 @@ def explained(config: Config) -> Explanation:
     return Objective(config.objective_text).explain(
         members=list(config.members),
         coefficients=values,
-        frozen=[n for n, m in config.members.items() if m.frozen],
+        frozen=[
+            name
+            for name, member in config.members.items()
+            if member.frozen or name in config.recorded
+        ],
         regression=[] if config.is_classification else list(config.members),
     )
 

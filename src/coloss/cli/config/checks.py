@@ -11,6 +11,7 @@ from typing import Any
 from coloss.cli.config.coefficients import Coefficient, as_schedule
 from coloss.cli.config.members import Member
 from coloss.cli.config.problems import Problem
+from coloss.cli.config.recorded_checks import recorded_members, recorded_uses
 from coloss.cli.config.root import Config
 from coloss.cli.config.training import Arm
 from coloss.names import nearest
@@ -67,7 +68,7 @@ def _data(config: Config) -> Iterator[Problem]:
 
 
 def _has_table(config: Config) -> bool:
-    files = [member.data for member in config.members.values() if member.data]
+    files = [member.file for member in config.members.values() if member.file]
     return any(not file.lower().endswith((".npy", ".npz")) for file in files)
 
 
@@ -80,21 +81,25 @@ def _members(config: Config) -> Iterator[Problem]:
             yield Problem((*path, "model"), "and `layers` exclude each other")
         yield from _layers(member, path)
         yield from _inputs(config, member, path)
+    yield from recorded_members(config)
     for name, member in config.sources.items():
         path = ("members", name)
-        if one_table and member.data is not None:
+        # Recorded predictions have a file of their own beside a table.
+        in_table = one_table and member.outputs is None
+        if in_table and member.data is not None:
             yield Problem((*path, "data"), "is not for a data set in one `table`")
-        if one_table and member.header is not None:
+        if in_table and member.header is not None:
             yield Problem((*path, "header"), "is said in [data] for a `table`")
-        if member.id is not None and (one_table or config.data.id is None):
+        if member.id is not None and (in_table or config.data.id is None):
             yield Problem(
                 (*path, "id"), "needs `data.id`, and a file of its own for the member"
             )
-        if one_table and member.columns is None and len(config.sources) > 1:
+        others = len(config.sources) - len(config.recorded)
+        if in_table and member.columns is None and others > 1:
             yield Problem(
                 path, "needs `columns`, its part of the columns of `data.table`"
             )
-        if not one_table and member.data is None:
+        if not one_table and member.file is None:
             yield Problem(path, "needs `data`, the file of its features")
 
 
@@ -102,6 +107,8 @@ _OF_DATA = ("data", "header", "id", "columns", "ids", "array", "fill")
 
 
 def _inputs(config: Config, member: Member, path: tuple[str, ...]) -> Iterator[Problem]:
+    if member.outputs is not None:
+        return  # These keys are not for it at all.
     if member.inputs is None:
         for key in ("missing", "input_dropout"):
             if key in member.model_fields_set:
@@ -169,6 +176,7 @@ def _objective(config: Config) -> Iterator[Problem]:
     if bound is None:
         return
     yield from _ports(config, bound, path)
+    yield from recorded_uses(config, bound, path)
     named = {*bound.names, *_names_in_arms(config)}
     for name in config.coefficients:
         if name not in named:
@@ -207,7 +215,7 @@ def _ports(config: Config, bound: Objective, path: Any) -> Iterator[Problem]:
         if not isinstance(node, Port) or not node.path:
             continue
         member = config.members[node.member]
-        if member.model is not None:
+        if member.model is not None or member.outputs is not None:
             continue
         known = [OUTPUT, *(layer.name for layer in member.layer_list if layer.name)]
         name = node.path[0]
@@ -248,6 +256,7 @@ def _study(config: Config) -> Iterator[Problem]:
         if bound is not None:
             named.update(bound.names)
             yield from _ports(config, bound, path)
+            yield from recorded_uses(config, bound, path)
     for name in study.coefficients:
         if named and name not in named:
             yield Problem(

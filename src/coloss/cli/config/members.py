@@ -1,4 +1,4 @@
-"""The tables `[members.NAME]`: one network each."""
+"""The tables `[members.NAME]`: one network each, or recorded predictions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ DEFAULT_LAYERS: list[Layer] = [
 
 
 class Member(Part):
-    """A network and what it sees: `layers` (an output layer is added), or `model`."""
+    """A network and what it sees, or recorded predictions.
+
+    A network is `layers` (an output layer is added) or `model`, and sees `data`, or the
+    `inputs` of others. Recorded predictions are `outputs`.
+    """
 
     data: Annotated[
         str | None, Field(description="File of its features; not with `data.table`.")
@@ -71,6 +75,20 @@ class Member(Part):
             "left out, never all of a row.",
         ),
     ] = 0.0
+    outputs: Annotated[
+        str | None,
+        Field(
+            description="File of recorded predictions, instead of `data` and a "
+            "network: a column a class. They teach, and are not trained."
+        ),
+    ] = None
+    kind: Annotated[
+        Literal["probabilities", "logits", "values"] | None,
+        Field(
+            description="What `outputs` holds; when left out, probabilities, or values "
+            "in a regression."
+        ),
+    ] = None
     fill: Annotated[
         Literal["refuse", "mean"],
         Field(
@@ -88,6 +106,11 @@ class Member(Part):
     learning_rate: Annotated[
         Positive | None, Field(description="Instead of that of `[training]`.")
     ] = None
+
+    @property
+    def file(self) -> str | None:
+        """The file of its own that it reads: features, or recorded predictions."""
+        return self.data if self.outputs is None else self.outputs
 
     @property
     def layer_list(self) -> list[Layer]:

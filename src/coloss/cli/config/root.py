@@ -27,7 +27,7 @@ class Config(Part):
     @property
     def main(self) -> str:
         """The network that is to gain."""
-        return self.objective.main or next(iter(self.members))
+        return self.objective.main or next(iter(self.networks or self.members))
 
     @property
     def sources(self) -> dict[str, Member]:
@@ -35,9 +35,24 @@ class Config(Part):
         return {n: one for n, one in self.members.items() if one.inputs is None}
 
     @property
+    def networks(self) -> dict[str, Member]:
+        """The members that are networks, and no recorded predictions."""
+        return {n: one for n, one in self.members.items() if one.outputs is None}
+
+    @property
+    def recorded(self) -> dict[str, str]:
+        """What is recorded (probabilities, logits or values), by member."""
+        usual = "probabilities" if self.is_classification else "values"
+        return {
+            name: member.kind or usual
+            for name, member in self.members.items()
+            if member.outputs is not None
+        }
+
+    @property
     def objective_text(self) -> str:
         """The joint loss."""
-        return self.objective.text or " + ".join(self.members)
+        return self.objective.text or " + ".join(self.networks or self.members)
 
     @property
     def is_classification(self) -> bool:

@@ -94,6 +94,11 @@ class InMemory:
                 "left_out": as_facts(self.rows.sources[name].left_out),
                 "empty": self.rows.empty.get(name, []),
             }
+            if name in self.config.recorded:
+                told["members"][name]["recorded"] = {
+                    "kind": self.config.recorded[name],
+                    "columns": self.rows.sources[name].names,
+                }
             missing[name] = absent
         describe_readers(self.config, told, self.rows.parts, self.rows.y, missing)
         return told

@@ -42,13 +42,16 @@ def joined(
         _check_places(config, labels, found, folder)
         return labels
     known = set(labels.ids)
-    for name, features in found.items():
-        unlisted = [key for key in features.ids or [] if key not in known]
-        _check_listed(config, name, features, unlisted, known)
-        if config.data.unlisted == "unlabeled":
+    # A row that only a prediction is recorded for trains nobody: networks come first,
+    # and theirs alone are the rows.
+    networks = [name for name in found if name not in config.recorded]
+    for name in (*networks, *config.recorded):
+        unlisted = [key for key in found[name].ids or [] if key not in known]
+        _check_listed(config, name, found[name], unlisted, known)
+        if config.data.unlisted == "unlabeled" and name in networks:
             labels = labels.extended(unlisted)
             known.update(unlisted)
-    seen = {key for features in found.values() for key in features.ids or []}
+    seen = {key for name in networks for key in found[name].ids or []}
     empty = [key for key in labels.ids if key not in seen]
     if empty:
         other = id_difference(empty, seen)
@@ -86,7 +89,8 @@ def without_labels(
 ) -> dict[str, Features]:
     """Return features without the columns that say the label in every row.
 
-    Those that the configuration names in full are meant, and stay.
+    Those that the configuration names in full are meant, and stay; so do recorded
+    predictions, which may be right in every row.
 
     Args:
         config: settled.
@@ -101,6 +105,9 @@ def without_labels(
         known = dict(zip(labels.ids, labels.values, strict=True))
     kept = {}
     for name, features in found.items():
+        if name in config.recorded:
+            kept[name] = features
+            continue
         named = config.members[name].columns or ()
         copies = [c for c in label_like(features, known) if c not in named]
         if copies and len(copies) == len(features.names):

@@ -99,7 +99,7 @@ def label_file(config: Config) -> str:
 def label_id(config: Config) -> str | None:
     """Return the column of ids in the file of the labels."""
     for member in config.members.values():
-        if member.data is not None and member.data == config.data.labels:
+        if member.file is not None and member.file == config.data.labels:
             return member.id or config.data.id
     return config.data.id
 

@@ -16,7 +16,7 @@ from coloss.cli.config.layers import KERAS_NAMES
 from coloss.cli.config.members import Member
 from coloss.cli.errors import CliError
 from coloss.data import Standardizer
-from coloss.joint import Inputs, JointModel
+from coloss.joint import Inputs, JointModel, Recorded
 from coloss.joint.inputs.input_order import symbols_by_key
 from coloss.names import counted
 
@@ -40,8 +40,11 @@ def build_joint(
     Raises:
         CliError: if a network cannot be built, or a saved one does not fit.
     """
-    members, inputs = {}, {}
-    for name, member in config.members.items():
+    members: dict[str, keras.Model] = {}
+    inputs = {}
+    for name, kind in config.recorded.items():
+        members[name] = _recorded(name, kind, shapes[name])
+    for name, member in config.networks.items():
         keys = tuple(member.inputs or (name,))
         if member.model is not None:
             network = _loaded(name, folder / member.model)
@@ -61,7 +64,15 @@ def build_joint(
         if member.frozen:
             network.trainable = False
         members[name] = network
+    members = {name: members[name] for name in config.members}
     return JointModel(members, fuse=config.objective.fuse, inputs=inputs)
+
+
+def _recorded(name: str, kind: str, shape: tuple[int, ...]) -> Recorded:
+    """Return recorded predictions as a member, built: a run counts its weights."""
+    member = Recorded(kind, name=name)
+    member.build((None, *shape))
+    return member
 
 
 def _of_several(
@@ -201,7 +212,7 @@ def optimizer_of(config: Config) -> Any:
     common = _optimizer(config, config.training.learning_rate)
     if not own:
         return common
-    if len(own) == len(config.members):
+    if len(own) == len(config.networks):
         return {name: _optimizer(config, rate) for name, rate in own.items()}
     return {**{n: _optimizer(config, r) for n, r in own.items()}, "*": common}
 

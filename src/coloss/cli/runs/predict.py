@@ -10,7 +10,14 @@ import numpy as np
 from coloss.cli.config import Config
 from coloss.cli.errors import CliError
 from coloss.cli.runs.predictions import columns_of
-from coloss.cli.runs.reopen import check_member, load_joint, load_member, origin
+from coloss.cli.runs.recorded import recorded_outputs
+from coloss.cli.runs.reopen import (
+    check_member,
+    check_network,
+    load_joint,
+    load_member,
+    origin,
+)
 from coloss.cli.runs.rows import member_features
 from coloss.data import align
 from coloss.data.filling import filled
@@ -48,7 +55,7 @@ def predict_files(
         )
     chosen = member or config.main
     given = _by_member(files, config)
-    check_member(chosen, config)
+    check_network(chosen, config)
     keys = config.members[chosen].inputs
     wanted = list(config.sources) if fused else list(keys or [chosen])
     lost = [name for name in wanted if name not in given]
@@ -69,7 +76,9 @@ def _by_member(files: list[str], config: Config) -> dict[str, Path]:
     for text in files:
         name, equals, path = text.partition("=")
         if not equals and config.data.table is not None:
-            found.update(dict.fromkeys(config.sources, Path(text)))
+            # Recorded predictions are in a file of their own.
+            table = [name for name in config.sources if name not in config.recorded]
+            found.update(dict.fromkeys(table, Path(text)))
         elif not equals:
             raise CliError(f"expected MEMBER=FILE; found {text!r}.")
         else:
@@ -96,7 +105,13 @@ def _read(run: RunFolder, config: Config, name: str, path: Path) -> Features:
         values = _reordered(found, known["names"], path, name)
     if known["fill"] is not None:
         values = filled(values, np.array(known["fill"], "float32"))
-    return Features(found.ids, values, known["names"])
+    read = Features(found.ids, values, known["names"])
+    if name not in config.recorded:
+        return read
+    try:
+        return recorded_outputs(config, name, read, (run.data or {})["classes"], path)
+    except DataError as error:
+        raise CliError(str(error)) from None
 
 
 def _reordered(

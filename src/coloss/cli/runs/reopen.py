@@ -64,6 +64,20 @@ def check_member(name: str, config: Config) -> None:
         raise CliError(f"{unknown('member', name, config.members)}.")
 
 
+def check_network(name: str, config: Config) -> None:
+    """Refuse a name that no network has: of no member, or of recorded predictions.
+
+    Raises:
+        CliError: which names those that there are.
+    """
+    check_member(name, config)
+    if name in config.recorded:
+        raise CliError(
+            f"{name!r} is recorded, and is no network (networks: "
+            f"{', '.join(config.networks)})."
+        )
+
+
 def load_member(run: RunFolder, config: Config, name: str) -> keras.Model:
     """Return one trained network.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from coloss.joint import JointModel
+from coloss.joint.recorded import networks
 from coloss.run_folder import MODEL, RunFolder
 
 if TYPE_CHECKING:
@@ -12,10 +13,13 @@ if TYPE_CHECKING:
 
 
 def save_models(joint: JointModel, run: RunFolder) -> None:
-    """Write each network, and the joint model."""
-    for name, member in joint.members.items():
+    """Write each network, and the joint model.
+
+    Recorded predictions are no network; the joint model knows of them.
+    """
+    for name in networks(joint.members):
         with run.writing(f"models/{name}.keras") as partial:
-            member.save(partial)
+            joint[name].save(partial)
     with run.writing(MODEL) as partial:
         joint.save(partial)
 

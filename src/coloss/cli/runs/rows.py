@@ -19,6 +19,7 @@ from coloss.cli.runs.labels import (
     codes_of,
     read_labels,
 )
+from coloss.cli.runs.recorded import recorded_outputs
 from coloss.cli.runs.settle import header_of, settled
 from coloss.data.filling import filled, means_of
 from coloss.data.readers import (
@@ -103,8 +104,11 @@ def read_rows(config: Config, folder: Path) -> Rows:
     }
     labels = joined(config, labels, found, folder)
     found = without_labels(config, labels, found)
-    x = aligned(config, labels, found)
     y, classes = codes_of(config, labels)
+    for name in config.recorded:
+        file = folder / str(config.members[name].outputs)
+        found[name] = recorded_outputs(config, name, found[name], classes, file)
+    x = aligned(config, labels, found)
     parts = parts_of(config, labels)
     training = {
         name: x[name][parts == "train"]
@@ -151,9 +155,9 @@ def member_features(
     """
     data = config.data
     reserved = reserved_columns(config, member)
-    file = given or folder / str(member.data or data.table)
+    file = given or folder / str(member.file or data.table)
     try:
-        if data.table is not None:
+        if data.table is not None and member.outputs is None:
             table = read_table(file, [data.id] if data.id else [], header=data.header)
             return features_of(table, file, data.id, member.columns, reserved, meant)
         return read_features(
@@ -164,7 +168,7 @@ def member_features(
             # New rows of an array come with ids of their own, in an NPZ file.
             ids=folder / member.ids if member.ids and given is None else None,
             array=member.array if file.suffix.lower() == ".npz" else None,
-            header=header_of(config, str(member.data)),
+            header=header_of(config, str(member.file)),
             meant=meant,
         )
     except DataError as error:
@@ -178,7 +182,7 @@ def reserved_columns(config: Config, member: Member) -> list[str]:
     label in its own file alone.
     """
     data = config.data
-    if header_of(config, str(member.data)) is False and member.data != data.labels:
+    if header_of(config, str(member.file)) is False and member.file != data.labels:
         return []
     return [v for v in (data.label, data.split, data.group) if v is not None]
 
@@ -257,4 +261,5 @@ def _check(config: Config, rows: Rows) -> None:
                 "single values"
             )
         if flat[train].all():
-            raise DataError(f"members.{name}: no training row has its features")
+            what = "a prediction in it" if name in config.recorded else "its features"
+            raise DataError(f"members.{name}: no training row has {what}")

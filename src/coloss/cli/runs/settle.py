@@ -46,7 +46,7 @@ def _changed(config: Config, changed: dict[str, object]) -> Config:
 
 def columns_by_file(config: Config, folder: Path) -> dict[str, list[str]]:
     """Return the columns of every member's table, by its path; arrays have none."""
-    files = [m.data for m in config.members.values() if m.data is not None]
+    files = [m.file for m in config.members.values() if m.file is not None]
     tables = [f for f in files if not f.lower().endswith((".npy", ".npz"))]
     return {
         file: column_names(folder / file, header=header_of(config, file))
@@ -66,7 +66,7 @@ def header_of(config: Config, file: str) -> bool | None:
         and config.data.header is not None
     ):
         return config.data.header
-    return next((m.header for m in config.members.values() if m.data == file), None)
+    return next((m.header for m in config.members.values() if m.file == file), None)
 
 
 def _file_of_label(config: Config, folder: Path) -> str:

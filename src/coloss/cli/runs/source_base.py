@@ -86,7 +86,8 @@ def outputs_of(source: Source) -> int:
 
 def standardizes(config: Config, name: str) -> bool:
     """Return whether a member's network standardizes its input."""
-    return config.data.standardize and config.members[name].model is None
+    member = config.members[name]
+    return config.data.standardize and member.model is None and member.outputs is None
 
 
 def is_labeled(y: np.ndarray) -> np.ndarray:
@@ -127,7 +128,7 @@ def described(
         "label": data.label,
         "members": {
             name: {
-                "files": [member.data or data.table],
+                "files": [member.file or data.table],
                 "dtype": "float32",
                 "standardized": standardizes(config, name),
             }

@@ -64,13 +64,33 @@ def described_lines(told: Mapping[str, Any]) -> Iterator[str]:
         total = sum(told["unlabeled"].values())
         yield f"taken as unlabeled: {counted(total, 'row')} ({found})"
     for name, member in told["members"].items():
-        if member["dropped"]:
+        recorded = member.get("recorded")
+        if recorded:
+            yield _recorded_line(name, recorded, told["classes"])
+        if member["dropped"] and recorded:
+            yield (
+                f"{name}: left out {counted(member['dropped'], 'prediction')} for ids "
+                "that no row has"
+            )
+        elif member["dropped"]:
             yield (
                 f"{name}: left out {counted(member['dropped'], 'id')} without a row "
                 'among the labels (data.unlisted = "drop")'
             )
         left_out = [LeftOut(**column) for column in member["left_out"]]
         yield from (f"{name}: {sentence}" for sentence in told_left_out(left_out))
+
+
+def _recorded_line(
+    name: str, recorded: Mapping[str, Any], classes: list[str] | None
+) -> str:
+    """Return what is recorded, and which column is read as which class."""
+    said = f"{name}: recorded {recorded['kind']}"
+    columns = recorded["columns"]
+    if classes is None or len(columns) != len(classes):
+        return said
+    pairs = zip(columns, classes, strict=True)
+    return f"{said}, {some([f'{column} as {one}' for column, one in pairs], 6)}"
 
 
 def doubts(config: Config, told: Mapping[str, Any]) -> Iterator[str]:
@@ -127,7 +147,7 @@ def rates(config: Config) -> Iterator[str]:
         if member.learning_rate is not None
     }
     given = {repr(name): rate for name, rate in own.items()}
-    if len(own) < len(config.members):
+    if len(own) < len(config.networks):
         whose = "the other members" if own else "all members"
         given[whose] = config.training.learning_rate
     for whose, rate in given.items():
