@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from coloss.cli.app import app
 from coloss.cli.config import parse
 from coloss.cli.errors import CliError, Exit
+from coloss.cli.runs.networks import build_joint, compile_joint
 from coloss.cli.runs.open_source import open_source
+from coloss.cli.runs.tell import described_lines
 from coloss.data.readers import DataError
 from coloss.run_folder import RunFolder
 
@@ -110,7 +112,11 @@ def rewritten(folder, tmp_path, change):
 def test_a_run_is_taught_by_the_file(run):
     assert run.environment["status"] == "finished" and run.report_path.exists()
     told = run.data["members"]["expert"]
-    assert told["recorded"] == {"kind": "probabilities", "columns": CLASSES}
+    assert told["recorded"] == {
+        "kind": "probabilities",
+        "columns": CLASSES,
+        "by_name": True,
+    }
     assert told["files"] == ["expert.csv"] and not told["standardized"]
     assert sum(told["missing"].values()) == len(GONE) and told["width"] == 3
     assert run.explanation["main"] == "a"
@@ -146,10 +152,14 @@ def test_the_term_counts_the_rows_that_have_a_prediction(folder, run):
 
 
 def test_the_commands_on_such_a_run(folder, run, tmp_path):
-    assert "a" in json.loads(call("explain", run.path, "--json").stdout)["members"]
-    call("explain", folder / "config.toml", "--batch")
+    said = json.loads(call("explain", folder / "config.toml", "--json").stdout)
+    assert said["frozen"] == ["expert"] and said["edges"][0]["learner"] == "a"
+    said = json.loads(
+        call("explain", folder / "config.toml", "--batch", "--json").stdout
+    )
+    assert said["flow"]["distill(expert >> a)"]["a"] > 0
     said = call("validate", folder / "config.toml", "--data").output
-    assert "expert: recorded probabilities, 'angry as angry'" in said
+    assert "expert: recorded probabilities\n" in said
     figures = call("evaluate", run.path, "--json").stdout
     assert "distill(expert >> a)" in figures
     call("report", run.path, "--force")
@@ -160,9 +170,10 @@ def test_the_commands_on_such_a_run(folder, run, tmp_path):
     x = pd.read_csv(folder / "a.csv").filter(like="f").to_numpy("float32")
     network = keras.saving.load_model(tmp_path / "a.keras")
     np.testing.assert_allclose(found, network.predict(x, verbose=0), atol=1e-5)
+    new = tmp_path / "new.csv"
     for command in (
         ("export", run.path, tmp_path / "e.keras", "--member", "expert"),
-        ("predict", run.path, f"expert={out}", "--member", "expert", "-o", out),
+        ("predict", run.path, "expert=e.csv", "--member", "expert", "-o", new),
     ):
         said = call(*command, code=Exit.WRONG).output
         assert "'expert' is recorded, and is no network" in said.replace("\n", " ")
@@ -178,7 +189,7 @@ def test_a_fused_prediction_reads_new_recorded_ones(folder, tmp_path):
     rewritten(folder, tmp_path, renamed)
     text = config_text().replace("[objective]", '[objective]\nfuse = "mean"')
     (tmp_path / "config.toml").write_text(text)
-    call("train", tmp_path / "config.toml", "--output", tmp_path / "run")
+    call("train", tmp_path / "config.toml", "--output", tmp_path / "run", "--no-report")
     files = [f"{name}={tmp_path / name}.csv" for name in ("a", "expert")]
     out = tmp_path / "out.csv"
     call("predict", tmp_path / "run", *files, "--fused", "--output", out)
@@ -245,13 +256,13 @@ def test_rows_that_only_the_expert_has_are_no_rows(folder, tmp_path):
 
 def test_a_study_trains_beside_it(folder, tmp_path):
     text = config_text() + (
-        '\n[study]\nseeds = 2\nengine = "sequential"\n[study.arms]\nalone = "a"\n'
-        f'taught = "{TAUGHT}"\n'
+        f'\n[study]\nseeds = 2\n[study.arms]\nalone = "a"\ntaught = "{TAUGHT}"\n'
     )
     (folder / "study.toml").write_text(text)
     call("study", folder / "study.toml", "--output", tmp_path / "s", "--no-report")
-    frame = RunFolder(tmp_path / "s").study
-    assert len(frame) == 4 and frame["test_a_accuracy"].notna().all()
+    frame = pd.read_parquet(tmp_path / "s" / "study.parquet")
+    losses = frame.pivot(index="seed", columns="arm", values="validation_a_loss")
+    assert losses.shape == (2, 2) and (losses["taught"] != losses["alone"]).all()
 
 
 def scaled(table):
@@ -298,6 +309,71 @@ def test_other_names_count_in_their_order(folder, tmp_path):
     table = pd.read_csv(tmp_path / "expert.csv", index_col="id")
     expected = table.reindex(source.rows.ids).to_numpy("float32")
     np.testing.assert_array_equal(source.rows.x["expert"], expected)
+    (line,) = [one for one in described_lines(source.describe()) if "expert" in one]
+    assert line == (
+        "expert: recorded probabilities; by their order the columns 'p0', 'p1', 'p2' "
+        "are 'angry', 'happy', 'sad'"
+    )
+
+
+def test_it_may_be_an_array_in_the_order_of_the_rows(folder, tmp_path):
+    rewritten(folder, tmp_path, lambda table: table)
+    values = probabilities(ROWS, 3).astype("float32")
+    values[4] = np.nan
+    np.save(tmp_path / "expert.npy", values)
+    pd.read_csv(tmp_path / "a.csv")[["f0", "f1"]].to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    pd.read_csv(tmp_path / "labels.csv")[["y"]].to_csv(
+        tmp_path / "labels.csv", index=False
+    )
+    text = config_text().replace('id = "id"', 'id = "row"')
+    text = text.replace("expert.csv", "expert.npy")
+    rows = open_source(parse(text, "c.toml"), tmp_path).rows
+    np.testing.assert_array_equal(rows.x["expert"], values)
+
+
+def test_beside_one_table_its_file_may_be_another_or_the_same(folder, tmp_path):
+    names = ("labels.csv", "a.csv", "expert.csv")
+    parts = [pd.read_csv(folder / name, index_col="id") for name in names]
+    pd.concat(parts, axis=1).to_csv(tmp_path / "all.csv")
+    (tmp_path / "expert.csv").write_text((folder / "expert.csv").read_text())
+    text = config_text().replace('labels = "labels.csv"', 'table = "all.csv"')
+    text = text.replace('data = "a.csv"', 'columns = ["f*"]')
+    expected = source_of(folder).rows
+    for file in ("expert.csv", "all.csv"):
+        columns = f'"{file}"\ncolumns = ["sad", "happy", "angry"]'
+        config = parse(text.replace('"expert.csv"', columns), "c.toml")
+        rows = open_source(config, tmp_path).rows
+        assert rows.ids == expected.ids
+        for name in ("a", "expert"):
+            np.testing.assert_array_equal(rows.x[name], expected.x[name])
+    (tmp_path / "config.toml").write_text(text)
+    call("train", tmp_path / "config.toml", "--output", tmp_path / "run", "--no-report")
+    out = tmp_path / "out.csv"
+    call("predict", tmp_path / "run", tmp_path / "all.csv", "--output", out)
+    assert len(pd.read_csv(out)) == ROWS
+    streamed = text.replace("all.csv", "all.parquet")
+    streamed = streamed.replace("[members.expert]", "stream = true\n[members.expert]")
+    with pytest.raises(CliError, match=r"outputs is not for `data\.stream`"):
+        parse(streamed, "c.toml")
+
+
+def test_a_network_may_read_it_as_an_input(folder, tmp_path):
+    more = '[members.both]\ninputs = ["a", "expert"]\nmissing = "zero"'
+    text = config_text(more=more, text="a + both + distill(expert >> a)")
+    (folder / "both.toml").write_text(text)
+    call("train", folder / "both.toml", "--output", tmp_path / "run", "--no-report")
+    run, out = RunFolder(tmp_path / "run"), tmp_path / "out.csv"
+    assert run.data["members"]["both"]["width"] == 6
+    files = [f"{name}={folder / name}.csv" for name in ("a", "expert")]
+    call("predict", run.path, *files, "--member", "both", "--output", out)
+    found = pd.read_csv(out, index_col="id").filter(like="probability")
+    network = keras.saving.load_model(run.path / "models" / "both.keras")
+    x = pd.read_csv(folder / "a.csv", index_col="id").loc[found.index]
+    p = pd.read_csv(folder / "expert.csv", index_col="id")[CLASSES]
+    both = [x.to_numpy(), p.reindex(found.index).fillna(0).to_numpy()]
+    np.testing.assert_allclose(found, network.predict(both, verbose=0), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -332,6 +408,21 @@ def test_what_a_configuration_cannot_say(texts, said):
     with pytest.raises(CliError) as caught:
         parse(config_text(**texts), "c.toml")
     assert said in str(caught.value) and caught.value.code == Exit.WRONG
+
+
+def test_networks_may_all_have_their_own_learning_rate(folder):
+    text = config_text().replace(
+        'data = "a.csv"', 'data = "a.csv"\nlearning_rate = 0.1'
+    )
+    config = parse(text, "c.toml")
+    joint = build_joint(config, folder, {"expert": (3,), "a": (3,)}, 3, {})
+    assert compile_joint(config, joint) == []
+    assert list(joint) == ["expert", "a"]
+
+
+def test_the_configuration_in_a_run_can_be_used_again(folder, run):
+    (folder / "again.toml").write_text((run.path / "config.toml").read_text())
+    call("validate", folder / "again.toml", "--data")
 
 
 def test_it_is_not_the_main_one_nor_alone():

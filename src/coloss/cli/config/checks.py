@@ -111,7 +111,7 @@ def _inputs(config: Config, member: Member, path: tuple[str, ...]) -> Iterator[P
         return  # These keys are not for it at all.
     if member.inputs is None:
         for key in ("missing", "input_dropout"):
-            if key in member.model_fields_set:
+            if member.gives(key):
                 yield Problem((*path, key), "is for a member with `inputs`")
         return
     for place, name in enumerate(member.inputs):
@@ -124,7 +124,7 @@ def _inputs(config: Config, member: Member, path: tuple[str, ...]) -> Iterator[P
         elif name in member.inputs[:place]:
             yield Problem((*path, "inputs", place), f"names {name!r} twice")
     for key in _OF_DATA:
-        if key in member.model_fields_set:
+        if member.gives(key):
             yield Problem((*path, key), "is not for a member with `inputs`")
 
 

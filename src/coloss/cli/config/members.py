@@ -112,6 +112,13 @@ class Member(Part):
         """The file of its own that it reads: features, or recorded predictions."""
         return self.data if self.outputs is None else self.outputs
 
+    def gives(self, key: str) -> bool:
+        """Return whether a key says something else than when it is left out.
+
+        The configuration in a run folder has every key written out.
+        """
+        return bool(getattr(self, key) != type(self).model_fields[key].default)
+
     @property
     def layer_list(self) -> list[Layer]:
         """Its layers, or the default ones."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coloss.cli.config.members import Member
 from coloss.cli.config.problems import Path, Problem
 from coloss.cli.config.root import Config
 from coloss.objective import Objective, reach
@@ -38,7 +37,7 @@ def recorded_members(config: Config) -> Iterator[Problem]:
                 yield Problem((*path, "kind"), "is for a member with `outputs`")
             continue
         for key in _OF_NETWORKS:
-            if getattr(member, key) != Member.model_fields[key].default:
+            if member.gives(key):
                 yield Problem((*path, key), "is not for a member with `outputs`")
         fitting = _FITTING[config.data.task]
         if member.kind is not None and member.kind not in fitting:

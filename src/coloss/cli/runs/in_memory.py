@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from coloss.cli.config import Config
+from coloss.cli.runs.recorded import described_recorded
 from coloss.cli.runs.rows import Rows
 from coloss.cli.runs.source_base import (
     SAMPLE,
@@ -95,10 +96,11 @@ class InMemory:
                 "empty": self.rows.empty.get(name, []),
             }
             if name in self.config.recorded:
-                told["members"][name]["recorded"] = {
-                    "kind": self.config.recorded[name],
-                    "columns": self.rows.sources[name].names,
-                }
+                told["members"][name]["recorded"] = described_recorded(
+                    self.config.recorded[name],
+                    self.rows.sources[name].names,
+                    self.classes,
+                )
             missing[name] = absent
         describe_readers(self.config, told, self.rows.parts, self.rows.y, missing)
         return told

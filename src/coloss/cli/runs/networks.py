@@ -212,7 +212,8 @@ def optimizer_of(config: Config) -> Any:
     common = _optimizer(config, config.training.learning_rate)
     if not own:
         return common
-    if len(own) == len(config.networks):
+    # Recorded predictions are a member without a rate, and have the common one.
+    if len(own) == len(config.members):
         return {name: _optimizer(config, rate) for name, rate in own.items()}
     return {**{n: _optimizer(config, r) for n, r in own.items()}, "*": common}
 
@@ -263,7 +264,9 @@ def compile_joint(config: Config, joint: JointModel) -> list[str]:
             )
     except (TypeError, ValueError, KeyError) as error:
         raise CliError(f"the objective cannot be trained: {error}") from None
-    return list(dict.fromkeys(str(one.message) for one in caught))
+    # Others, as of deprecation, are for those who write code.
+    meant = [one for one in caught if issubclass(one.category, UserWarning)]
+    return list(dict.fromkeys(str(one.message) for one in meant))
 
 
 def _named(config: Config) -> frozenset[str]:

@@ -53,6 +53,26 @@ def recorded_outputs(
     return found
 
 
+def described_recorded(
+    kind: str, names: list[str], classes: list[str] | None
+) -> dict[str, object]:
+    """Return what `data.json` holds of recorded predictions.
+
+    Args:
+        kind: what they are.
+        names: of the columns as they are read; empty for an array.
+        classes: names; None for numbers.
+    """
+    by_name = not set(classes or ()).isdisjoint(_called(names, classes or []))
+    return {"kind": kind, "columns": names, "by_name": by_name}
+
+
+def _called(names: list[str], classes: list[str]) -> list[str]:
+    """Return the columns' names, without what `coloss predict` puts before them."""
+    bare = [name.removeprefix(PREFIX) for name in names]
+    return bare if set(bare) & set(classes) else names
+
+
 def _check_shape(
     place: str, found: Features, classes: list[str] | None, path: Path
 ) -> None:
@@ -81,8 +101,7 @@ def _order(
 
     Of a single column: [the class that it has the name of].
     """
-    called = [name.removeprefix(PREFIX) for name in names]
-    known = called if set(called) & set(classes) else names
+    known = _called(names, classes)
     if not set(known) & set(classes):
         return None
     if len(known) == 1:

@@ -84,13 +84,14 @@ def described_lines(told: Mapping[str, Any]) -> Iterator[str]:
 def _recorded_line(
     name: str, recorded: Mapping[str, Any], classes: list[str] | None
 ) -> str:
-    """Return what is recorded, and which column is read as which class."""
+    """Return what is recorded, and how columns without the classes' names are read."""
     said = f"{name}: recorded {recorded['kind']}"
-    columns = recorded["columns"]
-    if classes is None or len(columns) != len(classes):
+    if recorded["by_name"] or classes is None:
         return said
-    pairs = zip(columns, classes, strict=True)
-    return f"{said}, {some([f'{column} as {one}' for column, one in pairs], 6)}"
+    if len(recorded["columns"]) == 1:
+        return f"{said} of {classes[-1]!r}, the second class"
+    listed = some(recorded["columns"], 6) or "of the array"
+    return f"{said}; by their order the columns {listed} are {some(classes, 6)}"
 
 
 def doubts(config: Config, told: Mapping[str, Any]) -> Iterator[str]:
