@@ -47,6 +47,7 @@ text = "{text}"
 epochs = 2
 """
 TAUGHT = "a + distill(expert >> a)"
+QUICK = "flow_every = 0\n"
 
 
 def config_text(data="", expert="", more="", text=TAUGHT):
@@ -188,7 +189,7 @@ def test_a_fused_prediction_reads_new_recorded_ones(folder, tmp_path):
 
     rewritten(folder, tmp_path, renamed)
     text = config_text().replace("[objective]", '[objective]\nfuse = "mean"')
-    (tmp_path / "config.toml").write_text(text)
+    (tmp_path / "config.toml").write_text(text + QUICK)
     call("train", tmp_path / "config.toml", "--output", tmp_path / "run", "--no-report")
     files = [f"{name}={tmp_path / name}.csv" for name in ("a", "expert")]
     out = tmp_path / "out.csv"
@@ -219,6 +220,8 @@ def test_one_column_is_enough_for_two_classes(tmp_path, column, kind, of):
     y = ["no" if row % 2 else "yes" for row in range(ROWS)]
     write(tmp_path, y, pd.DataFrame({column: values}))
     source = source_of(tmp_path, expert=f'kind = "{kind}"')
+    told = "is of the second class" in " ".join(described_lines(source.describe()))
+    assert told == (column in ("p", "z"))
     there = ~np.isnan(source.rows.x["expert"]).any(axis=1)
     found = source.rows.x["expert"][there].astype("float64")
     if kind == "logits":
@@ -231,7 +234,7 @@ def test_a_regression_reads_values(tmp_path):
     y = np.random.default_rng(0).normal(size=ROWS).round(4)
     table = write(tmp_path, y, pd.DataFrame({"guess": y + 1}))
     text = config_text(data='task = "regression"', text="a + match_logits(expert >> a)")
-    (tmp_path / "config.toml").write_text(text)
+    (tmp_path / "config.toml").write_text(text + QUICK)
     call("train", tmp_path / "config.toml", "--output", tmp_path / "run", "--no-report")
     run = RunFolder(tmp_path / "run")
     assert run.data["members"]["expert"]["recorded"]["kind"] == "values"
@@ -246,12 +249,13 @@ def test_rows_that_only_the_expert_has_are_no_rows(folder, tmp_path):
         return pd.concat([extra, table])
 
     rewritten(folder, tmp_path, more)
-    with pytest.raises(DataError, match=r"members\.expert: 2 ids have no row"):
+    with pytest.raises(DataError, match=r'expert: 2 ids .* = "drop" leaves them'):
         source_of(tmp_path)
     for unlisted in ("unlabeled", "drop"):
         source = source_of(tmp_path, data=f'unlisted = "{unlisted}"')
         assert len(source.rows.ids) == ROWS
-        assert source.describe()["members"]["expert"]["dropped"] == 2
+        said = list(described_lines(source.describe()))
+        assert "expert: left out 2 predictions for ids that no row has" in said
 
 
 def test_a_study_trains_beside_it(folder, tmp_path):
@@ -348,7 +352,7 @@ def test_beside_one_table_its_file_may_be_another_or_the_same(folder, tmp_path):
         assert rows.ids == expected.ids
         for name in ("a", "expert"):
             np.testing.assert_array_equal(rows.x[name], expected.x[name])
-    (tmp_path / "config.toml").write_text(text)
+    (tmp_path / "config.toml").write_text(text + QUICK)
     call("train", tmp_path / "config.toml", "--output", tmp_path / "run", "--no-report")
     out = tmp_path / "out.csv"
     call("predict", tmp_path / "run", tmp_path / "all.csv", "--output", out)
@@ -361,7 +365,7 @@ def test_beside_one_table_its_file_may_be_another_or_the_same(folder, tmp_path):
 
 def test_a_network_may_read_it_as_an_input(folder, tmp_path):
     more = '[members.both]\ninputs = ["a", "expert"]\nmissing = "zero"'
-    text = config_text(more=more, text="a + both + distill(expert >> a)")
+    text = config_text(more=more, text="a + both + distill(expert >> a)") + QUICK
     (folder / "both.toml").write_text(text)
     call("train", folder / "both.toml", "--output", tmp_path / "run", "--no-report")
     run, out = RunFolder(tmp_path / "run"), tmp_path / "out.csv"

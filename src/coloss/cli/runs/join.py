@@ -184,8 +184,10 @@ def _check_listed(
         raise DataError(f"members.{name}: {other}")
     if config.data.unlisted == "refuse":
         verb = "has" if len(unlisted) == 1 else "have"
+        mend = '"unlabeled" trains on them without a label, "drop" leaves them out'
+        if name in config.recorded:  # Alone they are no rows to train on.
+            mend = '"drop" leaves them out'
         raise DataError(
             f"members.{name}: {counted(len(unlisted), 'id')} {verb} no row among the "
-            f'labels: {some(unlisted)}. data.unlisted = "unlabeled" trains on them '
-            'without a label, "drop" leaves them out'
+            f"labels: {some(unlisted)}. data.unlisted = {mend}"
         )

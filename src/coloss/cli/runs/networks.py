@@ -42,10 +42,10 @@ def build_joint(
     """
     members: dict[str, keras.Model] = {}
     inputs = {}
-    for name, kind in config.recorded.items():
-        members[name] = _recorded(name, kind, shapes[name])
-    for name, member in config.networks.items():
-        keys = tuple(member.inputs or (name,))
+    for name, member in config.members.items():
+        if member.outputs is not None:
+            members[name] = _recorded(name, config.recorded[name], shapes[name])
+            continue
         if member.model is not None:
             network = _loaded(name, folder / member.model)
         elif member.inputs is not None:
@@ -56,16 +56,18 @@ def build_joint(
         if member.inputs is None:
             _check_input(name, network, shapes[name])
         else:
-            inputs[name] = Inputs(
-                *keys, missing=member.missing, dropout=member.input_dropout
-            )
-            _check_inputs(name, network, {key: shapes[key] for key in keys})
+            inputs[name] = _inputs(member)
+            _check_inputs(name, network, {n: shapes[n] for n in member.inputs})
         _check(name, network, outputs)
         if member.frozen:
             network.trainable = False
         members[name] = network
-    members = {name: members[name] for name in config.members}
     return JointModel(members, fuse=config.objective.fuse, inputs=inputs)
+
+
+def _inputs(member: Member) -> Inputs:
+    keys = member.inputs or ()
+    return Inputs(*keys, missing=member.missing, dropout=member.input_dropout)
 
 
 def _recorded(name: str, kind: str, shape: tuple[int, ...]) -> Recorded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,30 @@ from coloss.names import counted
 
 PREFIX = "probability_"
 """Before the name of a class where `coloss predict` writes its probability."""
+
+
+def with_recorded(
+    config: Config,
+    found: Mapping[str, Features],
+    classes: list[str] | None,
+    folder: Path,
+) -> dict[str, Features]:
+    """Return what was read, recorded predictions as networks would give them.
+
+    Args:
+        config: checked.
+        found: by member, as read.
+        classes: names, in the order of the outputs; None for numbers.
+        folder: that paths are relative to.
+
+    Raises:
+        DataError: as `recorded_outputs`.
+    """
+    changed = {}
+    for name in config.recorded:
+        file = folder / str(config.members[name].outputs)
+        changed[name] = recorded_outputs(config, name, found[name], classes, file)
+    return {**found, **changed}
 
 
 def recorded_outputs(

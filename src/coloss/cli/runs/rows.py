@@ -19,7 +19,7 @@ from coloss.cli.runs.labels import (
     codes_of,
     read_labels,
 )
-from coloss.cli.runs.recorded import recorded_outputs
+from coloss.cli.runs.recorded import with_recorded
 from coloss.cli.runs.settle import header_of, settled
 from coloss.data.filling import filled, means_of
 from coloss.data.readers import (
@@ -105,16 +105,10 @@ def read_rows(config: Config, folder: Path) -> Rows:
     labels = joined(config, labels, found, folder)
     found = without_labels(config, labels, found)
     y, classes = codes_of(config, labels)
-    for name in config.recorded:
-        file = folder / str(config.members[name].outputs)
-        found[name] = recorded_outputs(config, name, found[name], classes, file)
+    found = with_recorded(config, found, classes, folder)
     x = aligned(config, labels, found)
     parts = parts_of(config, labels)
-    training = {
-        name: x[name][parts == "train"]
-        for name, member in config.sources.items()
-        if member.fill == "mean"
-    }
+    training = _to_fill(config, x, parts)
     fills = {name: means_of(values) for name, values in training.items()}
     empty = {name: _empty(found[name], values) for name, values in training.items()}
     x |= {name: filled(x[name], means) for name, means in fills.items()}
@@ -133,6 +127,17 @@ def read_rows(config: Config, folder: Path) -> Rows:
     )
     _check(config, rows)
     return rows
+
+
+def _to_fill(
+    config: Config, x: dict[str, np.ndarray], parts: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the training rows of members whose gaps are filled."""
+    return {
+        name: x[name][parts == "train"]
+        for name, member in config.sources.items()
+        if member.fill == "mean"
+    }
 
 
 def member_features(

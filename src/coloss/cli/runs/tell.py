@@ -88,10 +88,16 @@ def _recorded_line(
     said = f"{name}: recorded {recorded['kind']}"
     if recorded["by_name"] or classes is None:
         return said
-    if len(recorded["columns"]) == 1:
-        return f"{said} of {classes[-1]!r}, the second class"
-    listed = some(recorded["columns"], 6) or "of the array"
-    return f"{said}; by their order the columns {listed} are {some(classes, 6)}"
+    columns = recorded["columns"]
+    if not columns:  # An array.
+        return f"{said}, in the order of the classes: {some(classes, 6)}"
+    if len(columns) == 1:
+        return (
+            f"{said}; the column {columns[0]!r} is of the second class, {classes[1]!r}"
+        )
+    return (
+        f"{said}; by their order the columns {some(columns, 6)} are {some(classes, 6)}"
+    )
 
 
 def doubts(config: Config, told: Mapping[str, Any]) -> Iterator[str]:
