@@ -106,8 +106,9 @@ def _check_member(
         what = f"{where}input of {name!r}"
         if name in assembly.inputs:
             what = f"{where}input {key!r} of {name!r}"
-        kind = getattr(getattr(leaf, "dtype", None), "kind", "") or ""
-        if not is_tensor(leaf) and kind in TEXT:
+        dtype = getattr(leaf, "dtype", None)
+        # A tensor of TensorFlow has a dtype without a kind.
+        if getattr(dtype, "kind", "") in TEXT or "string" in str(dtype):
             _check_text(what, member, place, to_numpy(leaf))
         if isinstance(member, Recorded):
             member.check(what, to_numpy(leaf))
