@@ -12,6 +12,7 @@ import numpy as np
 
 from coloss.callbacks.edges import EdgeFlow, EdgeMeter
 from coloss.checking import COUNT
+from coloss.joint.keras_internals import sync_variables
 from coloss.names import unknown
 from coloss.objective import ObjectiveWarning
 
@@ -154,8 +155,7 @@ class GradientFlow(keras.callbacks.Callback):
         self._note_metrics(epoch, logs)
         if epoch % self.every:
             return
-        if getattr(self.model, "_jax_state_synced", True) is False:
-            self.model.jax_state_sync()  # JAX holds the values during an epoch.
+        sync_variables(self.model)
         assert self._batch is not None
         for flow in self._meter.measure(epoch, self._batch):
             self.flows.append(flow)

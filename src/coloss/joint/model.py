@@ -22,6 +22,7 @@ from coloss.joint.inputs.arrays import check_by_key
 from coloss.joint.inputs.assembly import Assembly
 from coloss.joint.inputs.missing_rows import Complete, replace_rows
 from coloss.joint.inputs.several import Inputs
+from coloss.joint.keras_internals import sync_variables
 from coloss.joint.members import FUSED, check_members
 from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.optimizers.resolve import ANY, OptimizerSpec
@@ -140,9 +141,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
     @property
     def coefficient_layer(self) -> Coefficients:
         """The layer that holds the coefficients, with their present values."""
-        if getattr(self, "_jax_state_synced", True) is False:
-            # During an epoch JAX holds the values outside the variables.
-            self.jax_state_sync()
+        sync_variables(self)
         return self._coefficients
 
     # --- compile -----------------------------------------------------------------

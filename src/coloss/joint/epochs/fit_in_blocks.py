@@ -9,18 +9,14 @@ from typing import Any
 
 import keras
 
+from coloss.joint.epochs.array_fit import list_as_keras_does, take_apart
 from coloss.joint.epochs.blocks import SHARE, InBlocks, StepFunction
 from coloss.joint.epochs.callbacks import BlockCallbacks, needs_every_step
 from coloss.joint.epochs.jax import free_memory, on_device
 from coloss.joint.epochs.order import RowOrder, count_rows
 from coloss.joint.epochs.turns import TEST, TRAIN, BlocksBase, Turns, TurnsOfFit
 from coloss.joint.inputs.arrays import is_array_data
-from coloss.joint.keras_internals import (
-    DEFAULT_BATCH,
-    split_rows,
-    traces_with_flax,
-    whole_batch,
-)
+from coloss.joint.keras_internals import traces_with_flax, whole_batch
 from coloss.joint.steps.non_finite import NonFiniteGuard
 from coloss.typing import Callbacks, Nested
 
@@ -130,47 +126,30 @@ def _listed(callbacks: Callbacks) -> list[keras.callbacks.Callback]:
 
 def _turns(model: BlocksBase, arguments: Arguments) -> tuple[list[Turns], Arguments]:
     """Return the turns of a `fit`, and Keras's arguments for them."""
-    given = dict(arguments)
-    rows = tuple(given.pop(name) for name in ("x", "y", "sample_weight"))
-    after, share = given.pop("validation_data"), given.pop("validation_split")
-    size = given.pop("batch_size") or DEFAULT_BATCH
-    size_after = given.pop("validation_batch_size", None) or size
-    callbacks, verbose = given.pop("callbacks"), given["verbose"]
-    if share and after is None:
-        rows, after = split_rows(rows, share)
+    fit, callbacks = take_apart(arguments), arguments["callbacks"]
     guard = next(one for one in callbacks if isinstance(one, NonFiniteGuard))
-    count = count_rows(rows)
-    told = BlockCallbacks(
-        callbacks,
-        add_history=True,
-        add_progbar=verbose != 0,
-        verbose=verbose,
-        epochs=given["epochs"],
-        steps=-(-count // size),
-        model=model,
-    )
-    shuffle = given.pop("shuffle")
-    train = _turn(TRAIN, rows, size, shuffle, told, guard)
-    turns, given["x"] = [train], train.adapter()
+    told = list_as_keras_does(BlockCallbacks, arguments, fit.order.steps, model)
+    turns, after = [_turn(TRAIN, fit.rows, fit.order, told, guard)], fit.after
     if isinstance(after, tuple) and is_array_data(after[0]):
         x, y, weight, *_ = (*after, None, None)
-        turns.append(_turn(TEST, (x, y, weight), size_after, False, told, guard))
+        order = RowOrder(count_rows(x), fit.size_after, shuffle=False)
+        turns.append(_turn(TEST, (x, y, weight), order, told, guard))
         after = turns[-1].adapter()
-    return turns, {**given, "callbacks": told, "validation_data": after}
+    given = {"x": turns[0].adapter(), "validation_data": after, "callbacks": told}
+    return turns, {**fit.others, **given}
 
 
 def _turn(
     word: str,
     rows: tuple[Nested, Nested, Nested],
-    size: int,
-    shuffle: bool | str,
+    order: RowOrder,
     callbacks: BlockCallbacks,
     guard: NonFiniteGuard,
 ) -> Turns:
     return Turns(
         word=word,
         rows=on_device(whole_batch(*rows)),
-        order=RowOrder(count_rows(rows), size, shuffle),
+        order=order,
         callbacks=callbacks,
         guard=guard,
     )

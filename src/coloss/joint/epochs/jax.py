@@ -165,10 +165,7 @@ class StepPrograms:
 
         start = (*moved, metrics)
         state, good = run_steps(self._step, start, batch_at, first, after)
-        if self._trusts:
-            sound = is_sound(self._model, moved, state) & (good == after - first)
-            good = jnp.where(sound, good, -1)
-        return self._logs(state, good), state
+        return self._logs(state, self._counted(moved, state, good)), state
 
     def _one_step(
         self,
@@ -178,11 +175,17 @@ class StepPrograms:
         chosen: Tensor,
     ) -> tuple[Found, State]:
         logs, state = self._step((*moved, metrics), rows_at(rows, chosen))
-        state, good = tuple(map(list, state)), _is_finite(logs)
-        if self._trusts:
-            sound = is_sound(self._model, moved, state) & (good == 1)
-            good = jnp.where(sound, good, -1)
+        state = tuple(map(list, state))
+        good = self._counted(moved, state, _is_finite(logs))
         return self._logs(state, good), state
+
+    def _counted(
+        self, before: list[list[Tensor]], after: State, good: Tensor
+    ) -> Tensor:
+        """Return how many steps were finite; -1 where what they left is not."""
+        if not self._trusts:
+            return good
+        return jnp.where(is_sound(self._model, before, after), good, -1)
 
     def _logs(self, state: State, good: Tensor) -> Found:
         """Return all numbers of the logs in one vector, and what is no number."""

@@ -10,16 +10,12 @@ from typing import Any, Protocol, TypeGuard
 import keras
 import numpy as np
 
-from coloss.joint.epochs.order import RowOrder, count_rows
+from coloss.joint.epochs.array_fit import list_as_keras_does, take_apart
+from coloss.joint.epochs.order import RowOrder
 from coloss.joint.epochs.skipping import KnownSteps, Skipping
 from coloss.joint.epochs.turns import TRAIN, BlocksBase
 from coloss.joint.inputs.arrays import is_array_data
-from coloss.joint.keras_internals import (
-    DEFAULT_BATCH,
-    ArraysInOrder,
-    split_rows,
-    start_at,
-)
+from coloss.joint.keras_internals import ArraysInOrder, start_at
 
 Arguments = dict[str, Any]
 
@@ -148,7 +144,8 @@ def resumable(
         order = model.turns.by_word[TRAIN].order
     elif is_array_data(chosen["x"]):
         order, chosen = _in_order(chosen)
-        told = chosen["callbacks"] = _told(model, order, chosen)
+        told = list_as_keras_does(KnownSteps, chosen, order.steps, model)
+        chosen["callbacks"] = told
     others = tuple(one for one in every if one is not callback)
     fit = PresentFit(
         model=model,
@@ -177,31 +174,12 @@ def _in_order(arguments: Arguments) -> tuple[RowOrder, Arguments]:
             "rows, where no checkpoint can begin. Leave it out, or leave Checkpoint "
             "out."
         )
-    given = dict(arguments)
-    rows = tuple(given.pop(name) for name in ("x", "y", "sample_weight"))
-    share = given.pop("validation_split")
-    if share and given["validation_data"] is None:
-        rows, given["validation_data"] = split_rows(rows, share)
-    size = given.pop("batch_size") or DEFAULT_BATCH
-    # Keras takes it for the validation, too.
-    after = given.pop("validation_batch_size", None) or size
-    order = RowOrder(count_rows(rows), size, given.pop("shuffle"))
-    adapter = _adapter()(rows, size, order.batches)
-    return order, {**given, "x": adapter, "validation_batch_size": after}
-
-
-def _told(model: BlocksBase, order: RowOrder, arguments: Arguments) -> KnownSteps:
-    """Return the list that Keras would make of the callbacks."""
-    verbose = arguments["verbose"]
-    return KnownSteps(
-        arguments["callbacks"],
-        add_history=True,
-        add_progbar=verbose != 0,
-        verbose=verbose,
-        epochs=arguments["epochs"],
-        steps=order.steps,
-        model=model,
-    )
+    fit = take_apart(arguments)
+    adapter = _adapter()(fit.rows, fit.order.size, fit.order.batches)
+    given = {"x": adapter, "validation_data": fit.after}
+    # `batch_size` is gone, from which Keras would take it.
+    given["validation_batch_size"] = fit.size_after
+    return fit.order, {**fit.others, **given}
 
 
 def _adapter() -> type[ArraysInOrder]:

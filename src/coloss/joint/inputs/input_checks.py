@@ -9,6 +9,7 @@ import numpy as np
 
 from coloss.joint.inputs.arrays import TEXT, is_tensor, is_text, to_numpy
 from coloss.joint.inputs.assembly import Assembly
+from coloss.joint.inputs.input_order import symbols_of
 from coloss.joint.members import layers_of
 from coloss.joint.recorded import Recorded
 from coloss.names import counted
@@ -78,11 +79,6 @@ def _check_count(count: int, rows: int, what: str, counts: dict[str, int]) -> No
         )
 
 
-def _symbols(member: keras.Model) -> list[keras.KerasTensor]:
-    """Return the inputs of a network as it was built; none where it does not say."""
-    return (getattr(member, "inputs", None) if member.built else None) or []
-
-
 def _check_member(
     name: str,
     member: keras.Model,
@@ -91,7 +87,7 @@ def _check_member(
     where: str,
 ) -> None:
     """Compare what a member reads with the inputs of its network."""
-    keys, expected = assembly.order(name, member), _symbols(member)
+    keys, expected = assembly.order(name, member), symbols_of(member)
     leaves = [
         (key, leaf) for key in keys if key in x for leaf in keras.tree.flatten(x[key])
     ]
@@ -172,7 +168,7 @@ def _not_seen(name: str, missing: Missing, assembly: Assembly) -> np.ndarray | N
 
 def _check_text(what: str, member: keras.Model, index: int, values: np.ndarray) -> None:
     """Refuse text that the network or the backend cannot read."""
-    expected, backend = _symbols(member), keras.backend.backend()
+    expected, backend = symbols_of(member), keras.backend.backend()
     reads = not expected or (
         index < len(expected) and str(expected[index].dtype) == "string"
     )

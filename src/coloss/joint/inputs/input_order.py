@@ -13,12 +13,12 @@ from coloss.typing import Tensor
 
 def takes_names(member: keras.Model) -> bool:
     """Return whether a network was made of a dict of inputs."""
-    return bool(_symbols(member)) and isinstance(member.input, Mapping)
+    return bool(symbols_of(member)) and isinstance(member.input, Mapping)
 
 
 def takes_a_list(member: keras.Model) -> bool:
     """Return whether a network was made of a list of inputs, be it one."""
-    return bool(_symbols(member)) and isinstance(member.input, list | tuple)
+    return bool(symbols_of(member)) and isinstance(member.input, list | tuple)
 
 
 def input_order(
@@ -36,7 +36,7 @@ def input_order(
         ValueError: if the network has too few inputs, or inputs of some of these names
             at other places.
     """
-    symbols = _symbols(member)
+    symbols = symbols_of(member)
     if not symbols:
         return keys
     if takes_names(member):
@@ -85,7 +85,7 @@ def symbols_by_key(
     Returns:
         None where the network does not show its inputs, or one key holds several.
     """
-    symbols = _symbols(member)
+    symbols = symbols_of(member)
     if len(symbols) != len(keys):
         return None
     order = input_order(name, member, keys)
@@ -105,5 +105,6 @@ def zeros_for(
     }
 
 
-def _symbols(member: keras.Model) -> list[keras.KerasTensor]:
+def symbols_of(member: keras.Model) -> list[keras.KerasTensor]:
+    """Return the inputs of a network as it was built; none where it does not say."""
     return (getattr(member, "inputs", None) if member.built else None) or []
