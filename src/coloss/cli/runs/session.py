@@ -112,7 +112,12 @@ def check_monitor(config: Config, joint: JointModel) -> None:
 
 
 def train(
-    session: Session, run: RunFolder, output: Output, *, page: bool, resume: bool
+    session: Session,
+    run: RunFolder,
+    output: Output,
+    *,
+    page: bool,
+    resume: bool = False,
 ) -> Exit:
     """Train, and write the run.
 
