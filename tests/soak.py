@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-KINDS = {"step": 9, "fsync": 14, "replace": 4, "rename": 2, "write": 9}
+KINDS = {"step": 9, "fsync": 14, "replace": 6, "rename": 2, "write": 6, "arrays": 3}
 """Where SIGKILL comes, and the greatest number of the call in which it does."""
 
 

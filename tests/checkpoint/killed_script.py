@@ -2,8 +2,8 @@
 
 Arguments: the folder of the checkpoints, the file for what the training leaves, and
 where SIGKILL comes: `step:7`, or inside the writing of a checkpoint `fsync:3`,
-`replace:2`, `rename:1`, `write:4` (the call with this number does not come to its end);
-`never`.
+`replace:2`, `rename:1`, `write:4`, `arrays:2` (the call with this number does not come
+to its end); `never`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from coloss.callbacks import Checkpoint
+from coloss.checkpoint import arrays
 from tests.checkpoint.interrupted import FIT, SEED, X, Y, build, number
 
 
@@ -49,6 +50,22 @@ def half_written(count):
     return write
 
 
+def cut_off(count):
+    """Return `arrays.chunks`, which in a certain call ends the process half way."""
+    whole, calls = arrays.chunks, 0
+
+    def chunks(found):
+        nonlocal calls
+        calls += 1
+        pieces = list(whole(found))
+        for place, piece in enumerate(pieces):
+            if calls == count and place == len(pieces) // 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield piece
+
+    return chunks
+
+
 class KillAtStep(keras.callbacks.Callback):
     """Kills the process after so many steps of this start."""
 
@@ -73,6 +90,8 @@ def main(folder, left, where):
         callbacks.append(KillAtStep(int(count)))
     elif kind == "write":
         pathlib.Path.write_bytes = half_written(int(count))
+    elif kind == "arrays":
+        arrays.chunks = cut_off(int(count))
     elif kind != "never":
         setattr(os, kind, killing(getattr(os, kind), int(count)))
     model = build()

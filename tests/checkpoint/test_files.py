@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import zipfile
+import struct
 
 import ml_dtypes
 import numpy as np
@@ -24,7 +24,7 @@ STATE = {
 @pytest.fixture
 def checkpoint(tmp_path):
     path = tmp_path / "step-00000007"
-    files.write(path, ABOUT, STATE)
+    files.write(path, ABOUT, files.packed(STATE))
     return path
 
 
@@ -51,15 +51,60 @@ def test_types_that_numpy_does_not_know_come_back():
     array = np.array([1.5, -2.0], ml_dtypes.bfloat16)
     arrays = {}
     packed = json.loads(json.dumps(tree.pack({"a": array}, arrays, "state")))
-    assert {one.dtype.name for one in arrays.values()} == {"uint16"}
+    assert {one.dtype.name for one in arrays.values()} == {"uint8"}
     assert same(tree.unpack(packed, arrays), {"a": array})
 
 
+def kinds():
+    """Return arrays of every type, some empty, of one number, or not in C order."""
+    rng = np.random.default_rng(0)
+    grid = rng.integers(0, 99, (3, 4))
+    found = [grid.astype(kind) for kind in "?bBhHiIlLefd"]
+    found += [grid.T, np.zeros((0, 3)), np.array(1.5), np.array(True), grid[::2, 1:]]
+    found += [grid.astype(">f4"), grid + 1j, np.array([["a", "bcd"]]), np.array(b"x")]
+    return found
+
+
+def test_arrays_of_every_type_come_back(tmp_path):
+    files.write(tmp_path / "a", ABOUT, files.packed({"arrays": kinds()}))
+    for found, expected in zip(
+        files.read(tmp_path / "a")["arrays"], kinds(), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == expected.dtype.newbyteorder("=")
+        assert found.flags.writeable or found.dtype.kind in "USc"
+
+
+def test_the_arrays_are_in_the_layout_of_safetensors(checkpoint):
+    """Read by the layout's own words: a length, a header, and bytes without gaps."""
+    content = (checkpoint / files.ARRAYS).read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    assert length % 8 == 0 and list(header) == ["00000", "00001"]
+    assert header["00000"] == {
+        "dtype": "F32",
+        "shape": [2, 3],
+        "data_offsets": [0, 24],
+    }
+    data = content[8 + length :]
+    assert struct.unpack("<7f", data) == (*range(6), np.float32(0.1))
+
+
+def test_what_is_copied_does_not_change_with_the_training():
+    state = {"values": [np.zeros(3)], "history": [1.0], "more": {"a": [[1]]}}
+    copied = files.packed(state)
+    state["values"][0] += 1
+    state["history"].append(2.0)
+    state["more"]["a"][0].append(3)
+    arrays = copied.arrays
+    expected = {"values": [np.zeros(3)], "history": [1.0], "more": {"a": [[1]]}}
+    assert same(tree.unpack(copied.rest, arrays), expected)
+
+
 @pytest.mark.parametrize("value", [object(), np.array([object()]), lambda: 0])
-def test_what_cannot_be_written_is_named_before_a_file_is(tmp_path, value):
+def test_what_cannot_be_written_is_named(value):
     with pytest.raises(TypeError, match="state/callbacks/1"):
-        files.write(tmp_path / "step-00000001", ABOUT, {"callbacks": [0, value]})
-    assert not list(tmp_path.iterdir())
+        files.packed({"callbacks": [0, value]})
 
 
 @pytest.mark.parametrize("name", files.FILES)
@@ -103,26 +148,41 @@ def rewritten(checkpoint, **changed):
 
 
 def test_another_format_is_refused_not_passed_over(checkpoint):
-    rewritten(checkpoint, format=2)
-    with pytest.raises(CheckpointError, match=r"format 2; .* reads format 1"):
+    rewritten(checkpoint, format=9)
+    with pytest.raises(CheckpointError, match=r"format 9; .* reads format 2"):
         folder.CheckpointFolder(checkpoint.parent, 2).newest()
 
 
-def test_arrays_that_grow_when_they_are_read_are_refused(checkpoint):
-    bomb = checkpoint / files.ARRAYS
-    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("00000.npy", b"\0" * 10**6)
+FLAWS = {
+    "longer than the file": lambda told: {"a": {**told, "shape": [10**12]}},
+    "gap": lambda told: {"a": {**told, "data_offsets": [8, 16]}},
+    "twice": lambda told: {"a": told, "b": told},
+    "shape": lambda told: {"a": {**told, "shape": [3]}},
+    "negative": lambda told: {"a": {**told, "shape": [-1, -2]}},
+    "type": lambda told: {"a": {**told, "dtype": "O"}},
+    "no list": lambda told: [told],
+    "short": lambda told: {},
+}
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_a_header_that_lies_is_refused(checkpoint, flaw):
+    told = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    header = json.dumps(FLAWS[flaw](told)).encode()
+    content = struct.pack("<Q", len(header)) + header + b"\0" * 8
+    (checkpoint / files.ARRAYS).write_bytes(content)
     listed = json.loads((checkpoint / files.MANIFEST).read_bytes())["files"]
-    content = bomb.read_bytes()
     listed[files.ARRAYS] = {"bytes": len(content), "sha256": files._digest(content)}
     rewritten(checkpoint, files=listed)
-    with pytest.raises(DamagedError, match="compressed"):
+    with pytest.raises(DamagedError, match="holds no state"):
         files.read(checkpoint)
 
 
 def write(where, step, finished=False, keep=2):
     about = About(step, 1, finished, {}, {})
-    return folder.CheckpointFolder(where, keep).write(about, {"step": step})
+    return folder.CheckpointFolder(where, keep).write(
+        about, files.packed({"step": step})
+    )
 
 
 def test_the_newest_that_is_whole_is_found_and_the_others_named(tmp_path):
@@ -156,6 +216,7 @@ def test_as_many_stay_as_are_kept_and_nothing_else_is_touched(tmp_path):
     for step in (2, 3, 4):
         write(tmp_path, step)
     write(tmp_path, 4, finished=True)
+    folder.CheckpointFolder(tmp_path, 2).clear_partial()
     names = sorted(one.name for one in tmp_path.iterdir())
     kept = ["step-00000001", "step-00000004", "step-00000004-finished", "step-1"]
     assert names == ["notes.txt", *kept]
@@ -171,3 +232,26 @@ def test_what_a_kill_left_half_written_goes(tmp_path):
     assert place.newest().about.step == 1
     place.clear_partial()
     assert [one.name for one in tmp_path.iterdir()] == ["step-00000001"]
+
+
+def test_a_checkpoint_is_written_over_one_that_is_not_kept(tmp_path):
+    place = folder.CheckpointFolder(tmp_path, 1)
+
+    def file(step):
+        return tmp_path / f"step-{step:08d}" / files.ARRAYS
+
+    def put(step, length):
+        state = files.packed({"a": np.full(length, step)})
+        place.write(About(step, 1, False, {}, {}), state)
+
+    for step, length in ((1, 9), (2, 9), (3, 5), (4, 200)):
+        put(step, length)
+        if step == 1:
+            first = file(1).stat().st_ino
+        np.testing.assert_array_equal(place.newest().state["a"], np.full(length, step))
+    assert file(4).stat().st_ino != first  # That of the second.
+    put(5, 7)
+    assert place.newest().state["a"].tolist() == [5] * 7
+    assert len(list(tmp_path.glob(".coloss-partial-*"))) == 1
+    place.clear_partial()
+    assert [one.name for one in tmp_path.iterdir()] == ["step-00000005"]

@@ -165,11 +165,11 @@ def test_the_newest_that_is_whole_is_taken(script, tmp_path):
     expected = script.run(tmp_path / "whole")
     script.run(tmp_path / "killed", kill=Kill(2))
     (newest, _) = sorted((tmp_path / "killed").iterdir(), reverse=True)
-    arrays = newest / "arrays.npz"
+    arrays = newest / "arrays.safetensors"
     content = bytearray(arrays.read_bytes())
     content[len(content) // 2] ^= 1
     arrays.write_bytes(content)
-    with pytest.warns(UserWarning, match="step-00000012/arrays.npz is not as it was"):
+    with pytest.warns(UserWarning, match="step-00000012/arrays.safetensors is not as"):
         found = script.run(tmp_path / "killed", OTHER)
     assert not differences(found, expected)
     names = [one.name for one in sorted((tmp_path / "killed").iterdir())]

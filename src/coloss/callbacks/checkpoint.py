@@ -11,7 +11,8 @@ import keras
 
 from coloss.checking import COUNT
 from coloss.checkpoint import callback_states, generators, variables
-from coloss.checkpoint.files import About, CheckpointError
+from coloss.checkpoint.beside import Beside
+from coloss.checkpoint.files import About, CheckpointError, packed
 from coloss.checkpoint.fingerprint import difference, fingerprint, versions
 from coloss.checkpoint.folder import CheckpointFolder, Found
 from coloss.checkpoint.pace import Due, Every, check_every
@@ -36,6 +37,10 @@ class Checkpoint(keras.callbacks.Callback):
     random generator of Keras, Python, NumPy and PyTorch. It is written beside the
     others, to the disk, and takes its name in one move; every file has a SHA-256. A
     damaged one is passed over with a warning that names it.
+
+    Training waits only until the state is copied; a thread writes it. An error there is
+    raised when the next step or checkpoint comes, and `fit` does not end before the
+    last one is on the disk.
 
     Args:
         folder: of the checkpoints; one for each `fit`.
@@ -81,6 +86,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._fingerprint: dict[str, str] = {}
         self._inside: dict[str, Any] | None = None
         self._epoch, self._held = 0, False
+        self._beside = Beside()
 
     def hold(self) -> None:
         """Write no more checkpoints in the present `fit`.
@@ -138,6 +144,15 @@ class Checkpoint(keras.callbacks.Callback):
                 UserWarning,
                 stacklevel=2,
             )
+
+    def end_fit(self) -> None:
+        """Wait until all is on the disk, however the `fit` ends.
+
+        Raises:
+            OSError: if it cannot be written, as on a full disk. The older ones stay.
+        """
+        self._beside.wait()
+        self._folder.clear_partial()
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Bring back the newest checkpoint, if there is one.
@@ -219,8 +234,9 @@ class Checkpoint(keras.callbacks.Callback):
         """Write a checkpoint in the middle of an epoch, where one is due.
 
         Raises:
-            OSError: if it cannot be written, as on a full disk. The older ones stay.
+            OSError: if one cannot be written, as on a full disk. The older ones stay.
         """
+        self._beside.check()
         begin = self._steps(self._epoch)
         step = begin + batch + 1
         # The last step is followed by the end of the epoch; so is a stop.
@@ -252,6 +268,7 @@ class Checkpoint(keras.callbacks.Callback):
         done = self._history().epoch
         epochs = done[-1] + 1 if done else 0
         self._write(epochs, self._steps(epochs), finished=True)
+        self._beside.wait()
 
     def _write(
         self, epochs: int, step: int, *, inside: bool = False, finished: bool = False
@@ -284,7 +301,8 @@ class Checkpoint(keras.callbacks.Callback):
             first = step - self._steps(epochs)
             state["rows"] = {"order": fit.order.present, "first": first}
         about = About(step, epochs, finished, self._fingerprint, versions())
-        self._folder.write(about, state)
+        copied = packed(state)
+        self._beside.start(lambda: self._folder.write(about, copied))
         self._due.begin(step)
 
     def _steps(self, epochs: int) -> int:

@@ -1,29 +1,28 @@
 """One checkpoint: a folder with arrays, the rest as JSON, and a manifest.
 
-`arrays.npz` holds arrays (NumPy's format, without pickle and without compression),
-`state.json` everything else, `manifest.json` the size and the SHA-256 of both. The
-manifest is written in one way only and holds a checksum of itself: a file in which one
-bit is another one is found.
+`arrays.safetensors` holds arrays, `state.json` everything else, `manifest.json` the
+size and the SHA-256 of both. The manifest is written in one way only and holds a
+checksum of itself: a file in which one bit is another one is found.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from coloss.checkpoint import arrays
 from coloss.checkpoint.tree import Plain, pack, unpack
 from coloss.writing import whole
 
-FORMAT = 1
+FORMAT = 2
 """Of the files; another one is not read."""
 
-ARRAYS, STATE, MANIFEST = "arrays.npz", "state.json", "manifest.json"
+ARRAYS, STATE, MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
 FILES = (ARRAYS, STATE, MANIFEST)
 
 
@@ -54,41 +53,77 @@ class About:
     versions: dict[str, str]
 
 
-def write(path: Path, about: About, state: dict[str, object]) -> None:
+@dataclass(frozen=True)
+class Packed:
+    """A state as it is written; nothing in it changes when the training goes on.
+
+    Attributes:
+        rest: everything but arrays.
+        arrays: by name, copies.
+    """
+
+    rest: Plain
+    arrays: dict[str, np.ndarray]
+
+
+def packed(state: dict[str, object]) -> Packed:
+    """Return a state as it is written.
+
+    Args:
+        state: values of any nesting; see `coloss.checkpoint.tree.pack`.
+
+    Raises:
+        TypeError: if the state holds what cannot be written.
+    """
+    found: dict[str, np.ndarray] = {}
+    return Packed(pack(state, found, "state"), found)
+
+
+def write(path: Path, about: About, state: Packed, spare: Path | None = None) -> None:
     """Write a checkpoint beside `path`, to the disk, and move it there.
 
     Args:
         path: of its folder.
         about: what is said of it.
-        state: values of any nesting; see `coloss.checkpoint.tree.pack`.
+        state: what is in it.
+        spare: a file that nobody needs; it is written over, which takes a seventh of
+            the time that the system needs to find room for a new one.
 
     Raises:
-        TypeError: if the state holds what cannot be written.
         OSError: if it cannot be written, as on a full disk. Nothing is changed then.
     """
-    arrays: dict[str, np.ndarray] = {}
-    text = json.dumps(pack(state, arrays, "state"), sort_keys=True).encode()
-    packed = io.BytesIO()
-    np.savez(packed, **arrays)  # type: ignore[arg-type]
-    contents = {ARRAYS: packed.getvalue(), STATE: text}
-    content: dict[str, Plain] = {
-        "format": FORMAT,
-        "step": about.step,
-        "epoch": about.epoch,
-        "finished": about.finished,
-        "fingerprint": dict(about.fingerprint),
-        "versions": dict(about.versions),
-        "files": {
-            name: {"bytes": len(content), "sha256": _digest(content)}
-            for name, content in contents.items()
-        },
-    }
     # A folder that is there is a damaged one of the same step.
     with whole(path, replace_folder=True) as partial:
         partial.mkdir()
-        for name, one in contents.items():
-            (partial / name).write_bytes(one)
+        text = json.dumps(state.rest, sort_keys=True).encode()
+        (partial / STATE).write_bytes(text)
+        if spare is not None:
+            os.replace(spare, partial / ARRAYS)
+        listed: dict[str, Plain] = {
+            ARRAYS: _write_arrays(partial / ARRAYS, state.arrays),
+            STATE: {"bytes": len(text), "sha256": _digest(text)},
+        }
+        content: dict[str, Plain] = {
+            "format": FORMAT,
+            "step": about.step,
+            "epoch": about.epoch,
+            "finished": about.finished,
+            "fingerprint": dict(about.fingerprint),
+            "versions": dict(about.versions),
+            "files": listed,
+        }
         (partial / MANIFEST).write_bytes(_signed(content))
+
+
+def _write_arrays(file: Path, found: dict[str, np.ndarray]) -> Plain:
+    """Write arrays, over what is there; return the size and the SHA-256."""
+    digest = hashlib.sha256()
+    with file.open("r+b" if file.exists() else "wb") as opened:
+        for chunk in arrays.chunks(found):
+            digest.update(chunk)
+            opened.write(chunk)
+        opened.truncate()
+        return {"bytes": opened.tell(), "sha256": digest.hexdigest()}
 
 
 def _digest(content: bytes) -> str:
@@ -130,9 +165,9 @@ def read(path: Path) -> dict[str, object]:
     listed = _manifest(path)["files"]
     contents = {name: _checked(path / name, listed) for name in (ARRAYS, STATE)}
     try:
-        arrays = _arrays(contents[ARRAYS])
-        state = unpack(json.loads(contents[STATE]), arrays)
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        found = arrays.read(contents[ARRAYS])
+        state = unpack(json.loads(contents[STATE]), found)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(f"{path} holds no state ({error})") from error
     if not isinstance(state, dict):
         raise DamagedError(f"{path / STATE} holds no state")
@@ -193,12 +228,3 @@ def _bytes(file: Path, size: Plain) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise DamagedError(f"{file} cannot be read ({error.strerror})") from error
-
-
-def _arrays(content: bytes) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        # What is not compressed takes no more memory than the file.
-        if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
-            raise ValueError("compressed arrays")
-    with np.load(io.BytesIO(content), allow_pickle=False) as found:
-        return {name: found[name] for name in found.files}

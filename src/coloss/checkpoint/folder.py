@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coloss.checkpoint import files
-from coloss.checkpoint.files import About, CheckpointError, DamagedError
+from coloss.checkpoint.files import About, CheckpointError, DamagedError, Packed
 from coloss.writing import PARTIAL
 
 _NAME = re.compile(r"step-(\d{8,})(-finished)?")
@@ -63,8 +63,11 @@ class CheckpointFolder:
         ]
         return sorted(named, key=_age, reverse=True)
 
-    def write(self, about: About, state: dict[str, object]) -> Path:
-        """Write a checkpoint, and delete those beyond the newest `keep`.
+    def write(self, about: About, state: Packed) -> Path:
+        """Write a checkpoint, and retire those beyond the newest `keep`.
+
+        The newest of these stays as half written, for the next one to be written over
+        its arrays, until `clear_partial`.
 
         Args:
             about: what is said of it.
@@ -75,11 +78,18 @@ class CheckpointFolder:
         """
         ending = "-finished" if about.finished else ""
         path = self.path / f"step-{about.step:08d}{ending}"
-        files.write(path, about, state)
+        files.write(path, about, state, self._spare())
         older = [one for one in self.checkpoints() if _age(one) < _age(path)]
-        for one in older[self.keep - 1 :]:
-            self._delete(one)
+        retired = older[self.keep - 1 :]
+        if retired:
+            self.clear_partial()
+        for one in retired:
+            self._retire(one)
         return path
+
+    def _spare(self) -> Path | None:
+        found = self.path.glob(f"{PARTIAL}*/*/{files.ARRAYS}")
+        return next((one for one in found if not one.is_symlink()), None)
 
     def newest(self) -> Found | None:
         """Return the newest checkpoint that is whole; None: there is none at all.
@@ -122,13 +132,12 @@ class CheckpointFolder:
                 if one.name.startswith(PARTIAL) and one.is_dir():
                     yield one
 
-    def _delete(self, checkpoint: Path) -> None:
-        """Delete a checkpoint; a kill in between leaves none that is half there."""
+    def _retire(self, checkpoint: Path) -> None:
+        """Let a checkpoint be none, in one move: a kill leaves none half there."""
         if {one.name for one in checkpoint.iterdir()} - set(files.FILES):
             return  # Somebody put a file of their own into it.
         aside = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=self.path))
         checkpoint.rename(aside / checkpoint.name)
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _age(path: Path) -> tuple[int, bool]:

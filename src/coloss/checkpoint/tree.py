@@ -8,6 +8,8 @@ from typing import TypeAlias
 import keras
 import numpy as np
 
+from coloss.checkpoint.arrays import is_known
+
 Plain: TypeAlias = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
 """What JSON holds. Python's own reads every float back to the bit, NaN included."""
 
@@ -16,7 +18,9 @@ KIND = "kind"
 
 
 def pack(value: object, arrays: dict[str, np.ndarray], where: str) -> Plain:
-    """Return a value as JSON holds it; arrays are put aside.
+    """Return a value as JSON holds it; copies of arrays are put aside.
+
+    Nothing of what is returned changes when the value does.
 
     Args:
         value: numbers, texts, None, arrays, tensors, and lists, tuples, sets and
@@ -40,6 +44,8 @@ def pack(value: object, arrays: dict[str, np.ndarray], where: str) -> Plain:
         ]
         return {KIND: "dict", "pairs": pairs}  # type: ignore[dict-item]
     if isinstance(value, list | tuple | set | frozenset):
+        if type(value) is list and _PLAIN.issuperset(map(type, value)):
+            return list(value)  # A history of thousands of epochs takes no time.
         name = next(kind for kind in _SEQUENCES if isinstance(value, _SEQUENCES[kind]))
         inside = [pack(one, arrays, f"{where}/{i}") for i, one in enumerate(value)]
         return inside if name == "list" else {KIND: name, "items": inside}
@@ -49,6 +55,8 @@ def pack(value: object, arrays: dict[str, np.ndarray], where: str) -> Plain:
         "these."
     )
 
+
+_PLAIN = frozenset({bool, int, float, str, type(None)})
 
 _SEQUENCES: Mapping[str, type[list] | type[tuple] | type[set] | type[frozenset]] = {
     "list": list,
@@ -68,11 +76,13 @@ def _pack_array(
     found: dict[str, Plain] = {KIND: "array", "name": name, "of": where}
     if isinstance(value, np.generic):
         found[KIND] = "number"
-    if array.dtype.kind == "V":
-        # NumPy's files do not know types from elsewhere, such as bfloat16.
-        found["dtype"] = array.dtype.name
-        array = array.view(f"uint{8 * array.dtype.itemsize}")
-    arrays[name] = np.array(array, order="C")
+    array = np.array(array, order="C")
+    if not is_known(array.dtype):
+        # Such as bfloat16, or text: as bytes.
+        own = array.dtype.name if array.dtype.kind == "V" else array.dtype.str
+        found |= {"dtype": own, "shape": list(array.shape)}
+        array = np.frombuffer(array.tobytes(), "uint8")
+    arrays[name] = array
     return found
 
 
@@ -94,7 +104,8 @@ def unpack(value: Plain, arrays: Mapping[str, np.ndarray]) -> object:
     if kind in ("array", "number"):
         array = arrays[str(value["name"])]
         if "dtype" in value:
-            array = array.view(np.dtype(str(value["dtype"])))
+            shape = [int(str(length)) for length in _listed(value["shape"])]
+            array = array.view(np.dtype(str(value["dtype"]))).reshape(shape)
         return array if kind == "array" else array[()]
     if kind == "dict":
         pairs = [unpack(pair, arrays) for pair in _listed(value["pairs"])]

@@ -14,19 +14,24 @@ from coloss.joint.keras_internals import sync_variables
 
 
 def read(model: JointBase, *, metrics: bool) -> dict[str, object]:
-    """Return copies of all values, in groups.
+    """Return all values, in groups; they may change with the next step.
 
     Args:
         model: compiled, between two steps.
         metrics: whether the running sums of the metrics are among them.
     """
     sync_variables(model)
+    groups = _groups(model, metrics=metrics)
+    for variables in groups.values():
+        for variable in variables:
+            # On a device of its own memory, all copies begin before one is waited for.
+            getattr(variable.value, "copy_to_host_async", lambda: None)()
     return {
         group: {
-            "values": [np.array(_numpy(variable)) for variable in variables],
+            "values": [_numpy(variable) for variable in variables],
             "trainable": [bool(variable.trainable) for variable in variables],
         }
-        for group, variables in _groups(model, metrics=metrics).items()
+        for group, variables in groups.items()
     }
 
 
@@ -64,6 +69,8 @@ def _groups(model: JointBase, *, metrics: bool) -> dict[str, Sequence[keras.Vari
 
 
 def _numpy(variable: keras.Variable) -> np.ndarray:
+    if keras.backend.backend() == "jax":
+        return np.asarray(variable.value)  # Keras would copy it.
     return keras.ops.convert_to_numpy(variable.value)
 
 

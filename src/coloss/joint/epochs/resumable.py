@@ -70,6 +70,10 @@ class Resumes(Protocol):
         """Take in what is about to begin, or refuse it."""
         ...
 
+    def end_fit(self) -> None:
+        """Bring to its end what is done beside the `fit`, however that ends."""
+        ...
+
 
 def resumes(callback: object) -> TypeGuard[Resumes]:
     """Return whether a callback brings back an interrupted `fit`."""
@@ -160,6 +164,14 @@ def resumable(
     callback.take_fit(fit)
     try:
         yield chosen
+    except BaseException as error:
+        try:
+            callback.end_fit()
+        except Exception as another:
+            error.add_note(f"Besides, a checkpoint could not be written: {another}")
+        raise
+    else:
+        callback.end_fit()
     finally:
         start_at(model, None)
         if isinstance(model.train_function, Skipping):
