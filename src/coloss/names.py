@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def nearest_name(name: object, valid: Iterable[str]) -> str | None:
@@ -43,3 +43,31 @@ def counted(number: int, noun: str) -> str:
     if number == 1:
         return f"1 {noun}"
     return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def beaten_words(
+    arm: str, found: Mapping[str, Sequence[str]], quotes: tuple[str, str] = ("'", "'")
+) -> str:
+    """Return which of its rivals an arm of a study beat, as a sentence.
+
+    Args:
+        arm: its name.
+        found: the names of those it `beats`, and of those it does `not`.
+        quotes: the two marks that a name stands between.
+
+    Examples:
+        >>> beaten_words("taught", {"beats": ["alone", "twin"], "not": []})
+        "'taught' beats 'alone' and 'twin'."
+    """
+    first, last = quotes
+
+    def quoted(names: Sequence[str]) -> str:
+        *before, end = [f"{first}{name}{last}" for name in names]
+        return f"{', '.join(before)} and {end}" if before else end
+
+    words = f"{first}{arm}{last} beats {quoted(found['beats'])}"
+    if found["not"]:
+        words += f", not {quoted(found['not'])}"
+    if "twin" in found["not"]:
+        words += ": that the gain comes from what the helpers see is not shown"
+    return f"{words}."

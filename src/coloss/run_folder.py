@@ -211,7 +211,8 @@ class RunFolder:
     def study(self) -> dict[str, Any] | None:
         """A study's `objectives` (by arm), `main`, `metric`, `direction`, `baseline`.
 
-        `controls` are arms, `over_controls` rows of `StudyResult.over_controls`.
+        `controls` are arms, `over_controls` rows of `StudyResult.over_controls`,
+        `beaten` is `StudyResult.beaten`.
 
         Its runs are the table "study" (`StudyResult.frame`), its comparison
         "study_arms" (`StudyResult.compare()` with `arm` as a column), its epochs

@@ -48,6 +48,7 @@ patience = 2
 
 [study]
 seeds = 2
+controls = ["twin"]
 
 [study.arms]
 alone = "acoustic + visual"
@@ -262,6 +263,13 @@ CONFIGURATIONS = [
     ),
     Mistake(
         "a baseline", "study.baseline names no arm", "seeds = 2", 'baseline = "alon"'
+    ),
+    Mistake("a control", "did you mean 'twin'", '["twin"]', '["twins"]'),
+    Mistake(
+        "a control that is an arm",
+        "is an arm already: 'alone'",
+        '["twin"]',
+        '["alone"]',
     ),
     Mistake(
         "streaming of several files",

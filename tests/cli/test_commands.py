@@ -234,11 +234,28 @@ def test_explain_measures_a_batch(folder):
     )
 
 
+def without_controls(folder):
+    """Return a configuration with fewer arms to train."""
+    text = (folder / "config.toml").read_text()
+    path = folder / "few_arms.toml"
+    path.write_text(text.replace('["self-training", "twin"]', "[]"))
+    return path
+
+
+def test_the_controls_that_init_writes_are_arms(folder):
+    from coloss.cli.runs.study import prepare_study
+
+    study, _ = prepare_study(load(folder / "config.toml"), folder)
+    assert list(study.arms) == ["self-training", "twin", "alone", "taught"]
+    twins = study.arms["twin"].build()
+    assert twins.assembly.keys == ("acoustic",)
+
+
 def test_a_study_is_kept_and_goes_on(folder, tmp_path):
     out = tmp_path / "study"
     arguments = (
         "study",
-        folder / "config.toml",
+        without_controls(folder),
         "--seeds",
         2,
         "--epochs",
@@ -276,7 +293,7 @@ def test_an_interrupted_study_says_that_it_goes_on(folder, tmp_path, monkeypatch
     monkeypatch.setattr(coloss.Study, "run", interrupted)
     arguments = ("study", folder / "config.toml", "--seeds", 2, "-o", tmp_path / "s")
     result = call(*arguments, code=Exit.INTERRUPTED)
-    assert "0 of 4 runs kept" in result.stderr and "goes on" in result.stderr
+    assert "0 of 8 runs kept" in result.stderr and "goes on" in result.stderr
 
 
 def test_a_loss_that_is_not_finite_ends_with_1_and_keeps_the_networks(folder, tmp_path):

@@ -71,7 +71,7 @@ def _record(arm, seed, fou):
 def test_gains_are_paired_by_seed():
     records = [
         _record(arm, seed, 0.5 + 0.1 * seed + shift + noise)
-        for arm, shift in zip(ARMS, (0.0, 0.0, 0.01, 0.2), strict=True)
+        for arm, shift in zip(ARMS, (0.0, 0.0, 0.01, 0.005, 0.2), strict=True)
         for seed, noise in ((2, shift / 100), (1, -shift / 100), (0, 0.0))
     ]
     result = StudyResult(
@@ -81,13 +81,14 @@ def test_gains_are_paired_by_seed():
         metric="fou_accuracy",
         direction="max",
         baseline="alone",
-        controls=["self-training"],
+        controls=["self-training", "twin"],
     )
     table = summarize(result).set_index("arm")
     assert table.loc["taught", "gain"] == pytest.approx(0.2)
     assert 0.15 < table.loc["taught", "gain_low"] < 0.2
     assert table.loc["taught", "verdict"] == "gained"
     assert table.loc["taught", "over_self_training"] == pytest.approx(0.19)
+    assert table.loc["taught", "over_twin"] == pytest.approx(0.195)
     assert np.isnan(table.loc["on paper", "over_self_training"])
     assert np.isnan(table.loc["alone", "gain"])
 

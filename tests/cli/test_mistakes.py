@@ -53,5 +53,5 @@ def test_every_problem_is_told_at_once_with_its_line(tmp_path, monkeypatch):
     (line,) = result.stdout.splitlines()
     messages = json.loads(line)["messages"]
     assert messages[0].startswith("config.toml:11: members.acoustic.layers[0].unit ")
-    assert [m.split(" ")[0].split(":")[1] for m in messages] == ["11", "38", "11"]
+    assert [m.split(" ")[0].split(":")[1] for m in messages] == ["11", "39", "11"]
     assert len(messages) == 3

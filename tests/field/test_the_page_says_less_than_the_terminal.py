@@ -97,6 +97,8 @@ def test_the_page_says_what_the_terminal_says(case, show, tmp_path):
     assert (nothing in page) == (nothing in said) == (not controls)
     for than in ("gains over", "no gain over"):
         assert (f"{than} the control" in page) == (f"{than} the control" in said)
+    rivals = "beats 'alone'"
+    assert (rivals.replace("'alone'", "\u2018alone\u2019") in page) == (rivals in said)
     if controls:
         gain = found.compare("self").loc["taught", "gain"]
         told = f"{gain:+.4f}".replace("-", "\u2212")

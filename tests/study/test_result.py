@@ -83,6 +83,19 @@ def test_a_gain_that_a_control_has_as_well_is_told(planted):
     told = result(records, controls=["random weights"]).verdict
     assert "'better': no gain over the control 'random weights'" in told
     assert "'random weights': " not in told
+    assert "'better' beats 'alone', not 'random weights'." in told
+
+
+def test_a_gain_that_a_twin_has_as_well_did_not_come_from_other_inputs(planted):
+    same = [
+        record("twin", old.run.seed, old.test["main_accuracy"])
+        for old in planted.records
+        if old.run.arm == "better"
+    ]
+    found = result([*planted.records, *same], controls=["same", "twin"])
+    assert found.beaten == {"better": {"beats": ["alone", "same"], "not": ["twin"]}}
+    said = "'better' beats 'alone' and 'same', not 'twin': that the gain comes from"
+    assert said in found.verdict
 
 
 def test_the_best_run_is_best_on_validation_rows():

@@ -1,4 +1,4 @@
-"""`coloss demo`: four ways to train three networks on real digits, measured."""
+"""`coloss demo`: five ways to train three networks on real digits, measured."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from coloss.cli.demo_runs import (
     HELPERS,
     MAIN,
     PAPER,
+    TWIN,
     VIEWS,
     demo_study,
     explanations,
@@ -44,6 +45,13 @@ def run_demo(output: Path, seeds: int, epochs: int) -> None:
     )
     study = demo_study(seeds, epochs)
     for arm, found in explanations(study).items():
+        if arm == TWIN:
+            console.rule(f"[bold]{arm}[/], as {BEST!r}", align="left")
+            console.print(
+                f"Each helper is replaced by a second network like {MAIN!r}, of the "
+                "same input: a gain that this has, too, came from no other input."
+            )
+            continue
         console.rule(f"[bold]{arm}[/]: {ARMS[arm]}", align="left")
         console.print(str(found), markup=False, highlight=False)
     result = study.run(references=True)
@@ -55,7 +63,7 @@ def run_demo(output: Path, seeds: int, epochs: int) -> None:
     write_table(result.frame, output / "runs.csv")
     draw_curves(result, output / "learning_curves.png")
     page = write_study(
-        result, output / "report.html", "Four ways to train three networks"
+        result, output / "report.html", "Five ways to train three networks"
     )
     # The taught run that is best on validation rows.
     saved = output / f"{MAIN}.keras"
@@ -82,13 +90,16 @@ def summarize(result: StudyResult) -> pd.DataFrame:
     shown = ["gain", "low", "high", "verdict"]
     gains = result.compare()[shown]
     gains.columns = pd.Index(["gain", "gain_low", "gain_high", "verdict"])
-    over = result.compare(CONTROL).loc[[BEST], shown]
+    table = means.join(gains)
     ends = ("", "_low", "_high", "_verdict")
-    over.columns = pd.Index([f"{_OVER}{end}" for end in ends])
-    return means.join(gains).join(over).reset_index()
+    for control, name in _OVER.items():
+        over = result.compare(control).loc[[BEST], shown]
+        over.columns = pd.Index([f"{name}{end}" for end in ends])
+        table = table.join(over)
+    return table.reset_index()
 
 
-_OVER = "over_self_training"
+_OVER = {CONTROL: "over_self_training", TWIN: "over_twin"}
 
 
 def _drawn(table: pd.DataFrame) -> Table:
@@ -119,11 +130,15 @@ def _answer(table: pd.DataFrame) -> str:
     rows = table.set_index("arm", drop=False)
     taught = rows.loc[BEST].to_dict()
     paper = rows.loc[PAPER].to_dict()
-    gained = taught["verdict"] == GAINED and taught[f"{_OVER}_verdict"] == GAINED
+    rivals = ["verdict", *(f"{name}_verdict" for name in _OVER.values())]
+    gained = all(taught[verdict] == GAINED for verdict in rivals)
+    over = [
+        f"{_interval(taught, name)} over {control}" for control, name in _OVER.items()
+    ]
     return (
         f"[bold]Did the main network gain?[/] {'Yes' if gained else 'No evidence'}. "
         f"Taught by its helpers: {_interval(taught, 'gain')} points over alone, "
-        f"{_interval(taught, _OVER)} over self-training. "
+        f"{', '.join(over)}. "
         f"The formula on paper: {_interval(paper, 'gain')}."
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from coloss import recipes
 from coloss.data import WIDTHS, load_digits_views
 from coloss.joint import JointModel
-from coloss.study import Study
+from coloss.study import Study, controls
 
 if TYPE_CHECKING:
     import keras
@@ -24,10 +24,16 @@ ARMS: dict[str, str] = {
     "alone": " + ".join(VIEWS),
     "on paper": "w1*fou + w2*(fou - kar) + w3*(fou - pix)",
     "self-training": str(recipes.self_training(VIEWS)),
+    "twin": str(recipes.learn_from(MAIN, HELPERS)),
     "taught": str(recipes.learn_from(MAIN, HELPERS)),
 }
 COEFFICIENTS = {"w1": 1.0, "w2": 0.5, "w3": 0.5}
-PAPER, CONTROL, BEST = "on paper", "self-training", "taught"
+PAPER, CONTROL, TWIN, BEST = "on paper", "self-training", "twin", "taught"
+COMPILE = {
+    "optimizer": "adam",
+    "loss": "sparse_categorical_crossentropy",
+    "metrics": ["accuracy"],
+}
 
 
 def networks() -> dict[str, keras.Model]:
@@ -56,15 +62,16 @@ def demo_study(seeds: int, epochs: int) -> Study:
         seeds: paired runs of each arm.
         epochs: of each run.
     """
+
+    def build() -> JointModel:
+        return JointModel(networks())
+
+    twin = controls.twin({"objective": ARMS[TWIN]}, MAIN, build, COMPILE)
     return Study(
-        lambda: JointModel(networks()),
+        build,
         lambda seed: load_digits_views(VIEWS, N_LABELED, seed),
-        arms=ARMS,
-        compile={
-            "optimizer": "adam",
-            "loss": "sparse_categorical_crossentropy",
-            "metrics": ["accuracy"],
-        },
+        arms={name: twin if name == TWIN else text for name, text in ARMS.items()},
+        compile=COMPILE,
         coefficients=COEFFICIENTS,
         seeds=seeds,
         epochs=epochs,

@@ -30,6 +30,7 @@ KEYS = (
     "build",
     "data",
     "control",
+    "labels_of",
 )
 """What an arm may set for itself."""
 
@@ -46,6 +47,7 @@ class Arm:
         build: returns an uncompiled joint model.
         data: a split, or a function of the seed that returns one.
         control: whether a gain of this arm did not come from the other networks.
+        labels_of: the member whose labels all others have, too; None: their own.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Arm:
     build: Callable[[], JointModel]
     data: Split | Callable[[int], Split]
     control: bool = False
+    labels_of: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +130,7 @@ def read_arms(
             own.get("build", build),
             own.get("data", data),
             bool(own.get("control", is_control(text))),
+            own.get("labels_of"),
         )
     _check_used(coefficients, arms)
     return arms

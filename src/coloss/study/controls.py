@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,9 +21,13 @@ from coloss.objective.expression import (
     negative,
 )
 from coloss.recipes import self_training as self_training_of
+from coloss.study import twin as twins
 
-CONTROLS = ("alone", "self-training", "equal weights", "random weights")
+CONTROLS = ("alone", "self-training", "twin", "equal weights", "random weights")
 """The controls that a study can add by name."""
+
+if TYPE_CHECKING:
+    from coloss.joint import JointModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +139,52 @@ def random_weights(
     }
 
 
+def twin(
+    arm: Mapping[str, Any],
+    main: str,
+    build: Callable[[], JointModel],
+    compile: Mapping[str, Any],
+    coefficients: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Return the arm in which each helper is a twin of the main network.
+
+    A twin has the main network's architecture, input and labels, and other initial
+    weights; one that has no loss of its own in the objective, because it stands for a
+    frozen or recorded helper, gets it. A gain that this arm has as well did not come
+    from what the helpers see.
+
+    Args:
+        arm: the arm that is controlled, a dict of what differs.
+        main: the main network.
+        build: of the study; the arm's own goes first.
+        compile: of the study; the arm's own comes on top.
+        coefficients: the names that are coefficients.
+
+    Raises:
+        ValueError: if the arm has no objective.
+
+    Reference:
+        Zhang et al. 2018, arXiv:1706.00384: networks of one kind and one input teach
+        each other.
+    """
+    own = dict(arm)
+    known = {*coefficients, *own.get("coefficients", {})}
+    settings = {**compile, **own.get("compile", {})}
+    given = own.get("objective", settings.get("objective"))
+    if given is None:
+        raise ValueError(f"a sum of losses has no term that teaches {main!r}.")
+    objective = twins.objective_of(given, main, known)
+    helpers = [n for n in Objective(objective).names if n not in {main, *known}]
+    return {
+        **own,
+        "objective": objective,
+        "build": twins.TwinBuild(own.get("build", build), main),
+        "compile": twins.arguments(settings, main, helpers),
+        "labels_of": main,
+        "control": True,
+    }
+
+
 def is_control(objective: str | None) -> bool:
     """Return whether networks learn from themselves in it, and not from others."""
     if objective is None:
@@ -148,15 +198,20 @@ def added(
     arms: Mapping[str, Any],
     main: str,
     coefficients: Iterable[str],
+    build: Callable[[], JointModel],
+    compile: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the arms with the controls that were asked for, controls first.
 
     Args:
         asked: names out of `CONTROLS`; or the arm that is controlled, by name. Without
-            it that is the last arm that has a sum as its objective.
+            it that is the last arm that has a sum as its objective; of "twin" the last
+            one in which another network teaches the main one.
         arms: as the user gave them.
         main: the main network.
         coefficients: names that are coefficients in every arm.
+        build: of arms without their own.
+        compile: arguments of all arms.
 
     Raises:
         ValueError: for an unknown control or arm, or a name that an arm has already.
@@ -172,28 +227,48 @@ def added(
             found[name] = alone(main) if name == "alone" else self_training(main)
             continue
         of = named[name] if isinstance(named, Mapping) else None
-        found[name] = _weighted(name, _controlled(name, of, arms), coefficients)
+        arm = _controlled(name, of, arms, main)
+        if name == "twin":
+            found[name] = twin(arm, main, build, compile, coefficients)
+        else:
+            found[name] = _weighted(name, arm, coefficients)
     return {**found, **arms}
 
 
-def _controlled(name: str, of: str | None, arms: Mapping[str, Any]) -> object:
-    """Return the arm whose weights are to be equal or random."""
+def _controlled(
+    name: str, of: str | None, arms: Mapping[str, Any], main: str
+) -> dict[str, Any]:
+    """Return the arm whose weights, or whose helpers, are to be others."""
     if of is not None:
         if of not in arms:
             raise ValueError(
                 f"`controls`: {name!r} is to control {of!r}, which is no arm"
                 f"{nearest(of, arms)} (arms: {', '.join(arms)})."
             )
-        return arms[of]
-    for arm in reversed(list(arms.values())):
-        objective = arm.get("objective") if isinstance(arm, Mapping) else arm
-        if objective is not None and len(Objective(objective).summands) > 1:
+        return _as_dict(arms[of])
+    for arm in map(_as_dict, reversed(list(arms.values()))):
+        objective = arm.get("objective")
+        if objective is None:
+            continue
+        if name == "twin" and twins.teaches(objective, main):
             return arm
+        if name != "twin" and len(Objective(objective).summands) > 1:
+            return arm
+    if name == "twin":
+        raise ValueError(
+            f"`controls`: 'twin' needs an arm in which another network teaches {main!r}"
+            "; found none."
+        )
     raise ValueError(f"`controls`: no arm has a sum that {name!r} could control.")
 
 
-def _weighted(name: str, arm: Any, coefficients: Iterable[str]) -> dict[str, Any]:
-    own = dict(arm) if isinstance(arm, Mapping) else {"objective": arm}
+def _as_dict(arm: object) -> dict[str, Any]:
+    return dict(arm) if isinstance(arm, Mapping) else {"objective": arm}
+
+
+def _weighted(
+    name: str, own: dict[str, Any], coefficients: Iterable[str]
+) -> dict[str, Any]:
     known = {*coefficients, *own.pop("coefficients", {})}
     make = equal_weights if name == "equal weights" else random_weights
     return {**own, **make(own["objective"], known)}

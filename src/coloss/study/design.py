@@ -41,7 +41,8 @@ class Study:
         data: a `coloss.data.Split`, or a function of the seed that returns one.
         arms: by name, an objective, or a dict of what differs: `objective`,
             `coefficients`, `weighting`, `aggregator`, `compile`, `build`, `data`,
-            `control` (whether its gain cannot come from other networks).
+            `control` (whether its gain cannot come from other networks), `labels_of`
+            (the member whose labels all others have, too).
         compile: arguments of `JointModel.compile` for all arms.
         coefficients: number, schedule, list to try, or SciPy distribution by name, for
             the arms whose objective names them.
@@ -58,9 +59,10 @@ class Study:
         patience: epochs without a better validation metric before a run stops and
             goes back to its best weights; None: no early stopping.
         validation_freq: epochs from one validation to the next.
-        controls: arms to add, out of "alone", "self-training", "equal weights" and
-            "random weights"; the last two control the last arm that is a sum, or
-            `{"random weights": arm}`.
+        controls: arms to add, out of "alone", "self-training", "twin" (each helper
+            replaced by a network of the main network's architecture and input, with
+            another seed), "equal weights" and "random weights". The last three control
+            the last arm that they can, or `{"twin": arm}`.
 
     Raises:
         TypeError, ValueError: for any argument that cannot be used.
@@ -120,7 +122,7 @@ class Study:
         self.build, self.data, self.main = build, data, main
         shared = dict(coefficients or {})
         if isinstance(arms, Mapping):
-            arms = added(controls, arms, main, shared)
+            arms = added(controls, arms, main, shared, build, dict(compile or {}))
         self.arms = read_arms(arms, build, data, dict(compile or {}), shared)
         self.seeds = checks.seeds(seeds)
         self.epochs = COUNT.integer("`epochs`", epochs)

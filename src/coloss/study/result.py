@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from coloss import _pages
-from coloss.names import counted, unknown
+from coloss.names import beaten_words, counted, unknown
 from coloss.study.arms import Run
 from coloss.study.settings import Record
 from coloss.study.statistics import (
@@ -255,6 +255,7 @@ class StudyResult:
             if found
             else f"No arm shows a gain of {self.main}."
         )
+        said += "".join(f" {beaten_words(arm, self.beaten[arm])}" for arm in gained)
         said += self._over_controls(gained)
         if failed:
             arms = sorted({record.run.arm for record in failed})
@@ -283,12 +284,28 @@ class StudyResult:
             ]
         return pd.DataFrame(rows, columns=["arm", "control", *columns])
 
+    @cached_property
+    def beaten(self) -> dict[str, dict[str, list[str]]]:
+        """By arm that gained: which of baseline and controls it `beats`, and `not`."""
+        compared, over = self.compare(), self.over_controls
+        found = {}
+        for arm in compared.index[compared["verdict"] == GAINED]:
+            if arm in self.controls:
+                continue
+            rows = over[over["arm"] == arm]
+            won = rows["verdict"] == GAINED
+            found[str(arm)] = {
+                "beats": [self.baseline, *rows.loc[won, "control"]],
+                "not": rows.loc[~won, "control"].tolist(),
+            }
+        return found
+
     def _over_controls(self, gained: Sequence[str]) -> str:
         """Return how the arms that gained stand against each control."""
         if not self.controls:
             return (
-                " No arm is a control (self-training, equal or random weights): that "
-                "a gain comes from the other networks is not shown."
+                " No arm is a control (self-training, twin, equal or random weights): "
+                "that a gain comes from the other networks is not shown."
             )
         said = ""
         for row in self.over_controls.to_dict("records"):

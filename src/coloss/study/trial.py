@@ -212,7 +212,10 @@ class Trial:
         x, y = getattr(self.rows(seed), part)
         if isinstance(x, dict):
             x = {key: x[key] for key in self.joint.assembly.keys if key in x}
-        if isinstance(y, dict):
+        like = self.arm.labels_of
+        if isinstance(y, dict) and like is not None:
+            y = dict.fromkeys(self.joint.members, y[like])
+        elif isinstance(y, dict):
             y = {name: labels for name, labels in y.items() if name in self.joint}
         found = self.joint.check_arrays(x, y, where=f"{part} rows: ")
         return found.x, found.y, found.complete

@@ -161,6 +161,18 @@ def test_keys_may_be_of_no_member_and_one_may_be_enough():
     np.testing.assert_allclose(found["both"], expected, atol=1e-6)
 
 
+def test_a_sequential_network_may_read_another_key():
+    layers = [keras.Input((3,)), keras.layers.Dense(3, "softmax")]
+    model = coloss.JointModel(
+        {"a": reader(3), "again": keras.Sequential(layers)},
+        inputs={"again": coloss.Inputs("a")},
+    )
+    assert model.assembly.keys == ("a",)
+    found = model.predict({"a": X["a"]}, verbose=0)["again"]
+    expected = model["again"].predict(X["a"], verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_of_no_row_all_inputs_are_left_out():
     present = np.ones((4000, 3), "bool")
     present[:1000, 0] = False

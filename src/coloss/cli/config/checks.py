@@ -243,6 +243,11 @@ def _study(config: Config) -> Iterator[Problem]:
     if study is None:
         return
     yield from _grid(study.coefficients, ("study", "coefficients"))
+    for place, control in enumerate(study.controls):
+        if control in study.arms or control in study.controls[:place]:
+            yield Problem(
+                ("study", "controls", place), f"is an arm already: {control!r}"
+            )
     named: set[str] = set()
     for name, given in study.arms.items():
         path = ("study", "arms", name)

@@ -226,6 +226,11 @@ folder = "run"
 """
 
 
+def _controls(wanted: Wanted) -> list[str]:
+    # Self-training needs classes.
+    return ["twin"] if wanted.regression else ["self-training", "twin"]
+
+
 def _study(wanted: Wanted) -> str:
     main, *helpers = wanted.members
     if not helpers:
@@ -234,6 +239,7 @@ def _study(wanted: Wanted) -> str:
 # `coloss study` trains every arm once a seed, and says whether {main} gained.
 [study]
 seeds = 10
+controls = {_text(_controls(wanted))}  # what these gain, too, is not the helpers'
 
 [study.arms]
 alone = {_text(" + ".join(wanted.members))}

@@ -19,6 +19,7 @@ Losses = Literal[
 Optimizers = Literal[
     "adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "lion", "adagrad"
 ]
+Control = Literal["alone", "self-training", "twin", "equal weights", "random weights"]
 _ASCENT = "What happens if a network is trained to fail."
 
 
@@ -119,6 +120,15 @@ class StudyTable(Part):
     arms: Annotated[dict[str, AnyArm], Field(min_length=1)]
     seeds: Annotated[Count, Field(ge=2)] = 10
     baseline: str | None = None
+    controls: Annotated[
+        list[Control],
+        Field(
+            default_factory=list,
+            description="Arms to add, which show where a gain did not come from: "
+            "self-training, or twins (each helper replaced by a second network like "
+            "the main one, of the same input).",
+        ),
+    ]
     coefficients: dict[str, list[float]] = Field(
         default_factory=dict, description="Values to try."
     )

@@ -127,6 +127,7 @@ def prepare_study(config: Config, folder: Path) -> tuple[Study, InMemory]:
             batch_size=config.training.batch_size,
             main=config.main,
             baseline=table.baseline,
+            controls=table.controls,
             patience=config.training.patience,
         )
         # What an arm cannot do is told now, before anything is written.
@@ -250,6 +251,7 @@ def write_result(run: RunFolder, result: StudyResult) -> None:
             "baseline": result.baseline,
             "controls": list(result.controls),
             "over_controls": result.over_controls.to_dict("records"),
+            "beaten": result.beaten,
             "text": str(result),
         },
     )

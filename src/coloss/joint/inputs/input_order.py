@@ -8,17 +8,25 @@ import keras
 from keras import ops
 
 from coloss.names import counted, unknown
-from coloss.typing import Tensor
+from coloss.typing import Nested, Tensor
 
 
 def takes_names(member: keras.Model) -> bool:
     """Return whether a network was made of a dict of inputs."""
-    return bool(symbols_of(member)) and isinstance(member.input, Mapping)
+    return isinstance(_structure_of(member), Mapping)
 
 
 def takes_a_list(member: keras.Model) -> bool:
     """Return whether a network was made of a list of inputs, be it one."""
-    return bool(symbols_of(member)) and isinstance(member.input, list | tuple)
+    return isinstance(_structure_of(member), list | tuple)
+
+
+def _structure_of(member: keras.Model) -> Nested | None:
+    """Return what a network was made of: a tensor, a dict or a list; None: unseen."""
+    # A Sequential has one input, and no `input` before it was called.
+    if isinstance(member, keras.Sequential) or not symbols_of(member):
+        return None
+    return member.input
 
 
 def input_order(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from coloss.names import counted
+from coloss.names import beaten_words, counted
 from coloss.report import figures, prepare
 from coloss.report.page.blocks import (
     Absent,
@@ -51,6 +51,7 @@ def study_page(result: StudyResult, title: str = "Study") -> Page:
         "objectives": result.objectives,
         "controls": list(result.controls),
         "over_controls": result.over_controls.to_dict("records"),
+        "beaten": result.beaten,
     }
     history = result.history if len(result.history) else None
     blocks = study_blocks(study, compared, history)
@@ -179,9 +180,11 @@ def _control_words(
         return  # Written by an earlier version.
     if not controls:
         yield (
-            "No arm is a control (self-training, equal or random weights): that a gain "
-            "comes from the other networks is not shown."
+            "No arm is a control (self-training, twin, equal or random weights): that "
+            "a gain comes from the other networks is not shown."
         )
+    for arm, found in (study.get("beaten") or {}).items():
+        yield beaten_words(arm, found, quotes=("\u2018", "\u2019"))
     for row in study.get("over_controls") or ():
         than = "gains over" if row["verdict"] == "gained" else "no gain over"
         arm, control = row["arm"], row["control"]
