@@ -85,16 +85,24 @@ class Checkpoint(keras.callbacks.Callback):
         self._found: Found | None = None
         self._fingerprint: dict[str, str] = {}
         self._inside: dict[str, Any] | None = None
-        self._epoch, self._held = 0, False
+        self._epoch, self._held, self._leaving = 0, False, False
         self._beside = Beside()
 
-    def hold(self) -> None:
-        """Write no more checkpoints in the present `fit`.
+    def leave(self) -> None:
+        """End the present `fit` after the present step, to go on later.
 
-        For who ends a training that is to go on later, by `stop_training`: an epoch
-        that was cut short is none, and the `fit` is not finished.
+        A checkpoint is written of that step; with `every="epoch"` the last one stays,
+        because an epoch that was cut short is none. The `fit` is not finished. May be
+        called at any instant, as by a signal.
         """
+        self._leaving = True
+        if self.every == "epoch":
+            self._stop_here()
+
+    def _stop_here(self) -> None:
         self._held = True
+        if self._fit is not None:
+            self._fit.model.stop_training = True
 
     # --- before training -----------------------------------------------------------
 
@@ -151,6 +159,7 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             OSError: if it cannot be written, as on a full disk. The older ones stay.
         """
+        self._leaving = False
         self._beside.wait()
         self._folder.clear_partial()
 
@@ -168,6 +177,8 @@ class Checkpoint(keras.callbacks.Callback):
             )
         self._inside = None
         self._due.begin(0)
+        if self._leaving:  # Before `fit` had come so far.
+            self.leave()
         if self._found is None:
             return
         about, state = self._found.about, self._found.state
@@ -242,8 +253,10 @@ class Checkpoint(keras.callbacks.Callback):
         # The last step is followed by the end of the epoch; so is a stop.
         if step >= self._steps(self._epoch + 1) or self.model.stop_training:
             return
-        if self._due.at(step):
+        if self._leaving or self._due.at(step):
             self._write(self._epoch, step, inside=True)
+            if self._leaving:
+                self._stop_here()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write a checkpoint, where one is due.
@@ -252,8 +265,10 @@ class Checkpoint(keras.callbacks.Callback):
             OSError: if it cannot be written, as on a full disk. The older ones stay.
         """
         step = self._steps(epoch + 1)
-        if self._due.at_epoch_end(step):
+        if self._leaving or self._due.at_epoch_end(step):
             self._write(epoch + 1, step)
+            if self._leaving:
+                self._stop_here()
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Write the last checkpoint: what the `fit` leaves.

@@ -10,6 +10,9 @@ _EXTRAS = {"pydantic", "pyarrow", "tomlkit", "plotly", "jinja2", "pandas", "scip
 
 def main() -> None:
     """Run the command line; installed as `coloss`."""
+    from coloss.cli import signals
+
+    signals.listen()
     try:
         from coloss.cli.app import app
 

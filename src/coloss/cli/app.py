@@ -33,7 +33,8 @@ HELP = (
     )
     + "\n\n[bold]Exit codes[/]\n\n"
     "0 done; 1 training or a self-test failed; 2 wrong use, configuration or data, and "
-    "nothing was written; 130 interrupted, and what was trained is saved."
+    "nothing was written; 130 interrupted (143 by SIGTERM), and what was trained is "
+    "saved."
 )
 
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="rich")

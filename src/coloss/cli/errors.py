@@ -17,6 +17,8 @@ class Exit(enum.IntEnum):
     """Wrong use, configuration or data; nothing was trained, nothing written."""
     INTERRUPTED = 130
     """Ctrl-C; what was trained so far is saved and can be used."""
+    TERMINATED = 143
+    """The same, by SIGTERM."""
 
 
 class CliError(Exception):

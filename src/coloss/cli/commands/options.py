@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from coloss.cli import signals
 from coloss.cli.errors import CliError, Exit
 from coloss.cli.program_cache import keep_programs
 
@@ -52,15 +53,16 @@ def answering(
     output = Output(json, quiet)
     keep_programs()
     try:
-        if not any_backend:
-            _check_backend()
-        yield output
+        with signals.answered(signals.unwind), _told_as_asked():
+            if not any_backend:
+                _check_backend()
+            yield output
     except CliError as error:
         output.error(error)
         raise typer.Exit(error.code) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         output.error(CliError("interrupted; what was not saved yet is lost."))
-        raise typer.Exit(Exit.INTERRUPTED) from None
+        raise typer.Exit(signals.code_of(error)) from None
     except MemoryError as error:
         told = CliError(
             f"the memory is not enough: {error}",
@@ -69,35 +71,51 @@ def answering(
         )
         output.error(told)
         raise typer.Exit(Exit.FAILED) from None
-    except ModuleNotFoundError as error:
+    except typer.Exit:
+        raise
+    except Exception as error:
+        sentence = _in_a_sentence(error)
+        if sentence is None or os.environ.get(TRACEBACK):
+            raise
+        output.error(sentence)
+        raise typer.Exit(sentence.code) from None
+
+
+def _in_a_sentence(error: Exception) -> CliError | None:
+    """Return what an error that nobody foresaw comes to; None: it is for us."""
+    if isinstance(error, ModuleNotFoundError):
         backend = os.environ.get(BACKEND)
         if error.name is None or error.name != backend:
-            raise
-        told = CliError(
+            return None
+        return CliError(
             f"{BACKEND} asks for {backend!r}, which is not installed.",
             note=f'Install it: pip install "coloss[{backend}]"; or unset {BACKEND}.',
         )
-        output.error(told)
-        raise typer.Exit(told.code) from None
-    except typer.Exit:
-        raise
-    except OSError as error:
-        if error.filename is None or os.environ.get(TRACEBACK):
-            raise
-        told = CliError(
+    if isinstance(error, OSError):
+        if error.filename is None:
+            return None
+        return CliError(
             f"'{error.filename}' cannot be read or written: {error.strerror}."
         )
-        output.error(told)
-        raise typer.Exit(told.code) from None
-    except Exception as error:
-        if os.environ.get(TRACEBACK):
+    return CliError(
+        f"{type(error).__name__}: {error}",
+        note=f"This was not foreseen. {TRACEBACK}=1 shows where it happened.",
+        code=Exit.FAILED,
+    )
+
+
+@contextmanager
+def _told_as_asked() -> Iterator[None]:
+    """Take an error for the wish to end, where a library made it of that."""
+    try:
+        yield
+    except (CliError, typer.Exit):
+        raise
+    except Exception:
+        number = signals.unwound()
+        if number is None:
             raise
-        told = CliError(
-            f"{type(error).__name__}: {error}",
-            note=f"This was not foreseen. {TRACEBACK}=1 shows where it happened.",
-        )
-        output.error(told)
-        raise typer.Exit(Exit.FAILED) from None
+        raise signals.Ended(number) from None
 
 
 def _check_backend() -> None:

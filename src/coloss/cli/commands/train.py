@@ -21,9 +21,9 @@ from coloss.cli.errors import CliError
 HELP = (
     "Train the networks of a configuration, and write a run folder.\n\n"
     "The folder holds each network, histories, predictions and a report. Ctrl-C ends "
-    "training after the present step and saves what was trained (exit code 130). A run "
-    "that was killed or interrupted goes on with --resume, to the bits of one that was "
-    "not.\n\n"
+    "training after the present step and saves what was trained (exit code 130, by "
+    "SIGTERM 143). A run that was killed or interrupted goes on with --resume, to the "
+    "bits of one that was not.\n\n"
     + examples(
         "coloss train config.toml",
         "coloss train config.toml --output runs/second --epochs 10 --json",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -88,55 +85,3 @@ class Checkpoints(keras.callbacks.Callback):
         if (epoch + 1) % self._every == 0:
             with self._run.writing(LAST) as partial:
                 self.model.save(partial)
-
-
-class Interrupt(keras.callbacks.Callback):
-    """Ends training after the present step when the user or the system asks.
-
-    Args:
-        output: told of it.
-        hold: called when somebody asks.
-
-    Attributes:
-        signal: the signal that came; None: none.
-    """
-
-    every_step = False  # A block of steps is over in half a second.
-
-    def __init__(self, output: Output, hold: Callable[[], None]) -> None:
-        """Wait for nothing yet."""
-        super().__init__()
-        self._output, self._hold = output, hold
-        self.signal: int | None = None
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take Ctrl-C and SIGTERM as a wish to end, once; the second one kills."""
-        names = (signal.SIGINT, signal.SIGTERM)
-        before = {name: signal.signal(name, self._asked) for name in names}
-        try:
-            yield
-        finally:
-            for name, handler in before.items():
-                signal.signal(name, handler)
-
-    def _asked(self, number: int, frame: Any) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        self.signal = number
-        self._hold()
-        self._output.note(
-            "ending after this step, and saving what was trained; once more ends now"
-        )
-
-    def on_train_batch_end(
-        self, batch: int, logs: dict[str, Any] | None = None
-    ) -> None:
-        """End the training if somebody asked."""
-        if self.signal is not None:
-            self.model.stop_training = True
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """End it, too, if the wish came during validation."""
-        if self.signal is not None:
-            self.model.stop_training = True

@@ -21,7 +21,8 @@ from coloss.cli.config import Config, resolved
 from coloss.cli.errors import CliError, Exit
 from coloss.cli.output import Output
 from coloss.cli.runs import environment
-from coloss.cli.runs.callbacks import Checkpoints, Interrupt, Journal
+from coloss.cli.runs.callbacks import Checkpoints, Journal
+from coloss.cli.runs.interrupt import Interrupt
 from coloss.cli.runs.networks import build_joint, compile_joint
 from coloss.cli.runs.open_source import open_source
 from coloss.cli.runs.predictions import evaluation
@@ -136,16 +137,12 @@ def train(
     """
     started = time.monotonic()
     facts = _begin(session, run, "resume" if resume else "start")
-    try:
+    with _told_how_it_ended(run, facts):
         status, error, best = _fit(session, run, output)
         save_models(session.joint, run)
         if status != "failed":
             found = evaluation(session.joint, session.source)
             run.write_table("evaluation", pd.concat(found))
-    except Exception as problem:
-        facts |= {"status": "failed", "error": f"{type(problem).__name__}: {problem}"}
-        run.write_json(ENVIRONMENT, facts)
-        raise
     facts |= {
         "status": status,
         "error": error,
@@ -157,15 +154,33 @@ def train(
     try:
         if page and status != "failed":
             report.write_ending(run, facts)
-    except Exception:
+    except (Exception, KeyboardInterrupt):
         # The networks are there, and `coloss report` draws the page again.
         run.write_json(ENVIRONMENT, facts)
         raise
     run.write_json(ENVIRONMENT, facts)
     if status == "finished":
         run.clear_resume()
-    codes = {"failed": Exit.FAILED, "interrupted": Exit.INTERRUPTED}
-    return codes.get(status, Exit.OK)
+    if status == "interrupted":
+        return Exit.TERMINATED if error == "SIGTERM" else Exit.INTERRUPTED
+    return Exit.FAILED if status == "failed" else Exit.OK
+
+
+@contextmanager
+def _told_how_it_ended(run: RunFolder, facts: dict[str, Any]) -> Iterator[None]:
+    """Write down how a run ended that did not come to its end."""
+    try:
+        yield
+    except KeyboardInterrupt as asked:
+        # What it trained is in its checkpoints: --resume writes the rest.
+        name = signal.Signals(getattr(asked, "number", signal.SIGINT)).name
+        told = {"status": "interrupted", "error": f"{name}, before all was written"}
+        run.write_json(ENVIRONMENT, {**facts, **told})
+        raise
+    except Exception as problem:
+        told = {"status": "failed", "error": f"{type(problem).__name__}: {problem}"}
+        run.write_json(ENVIRONMENT, {**facts, **told})
+        raise
 
 
 def _begin(session: Session, run: RunFolder, event: str) -> dict[str, Any]:
@@ -191,7 +206,7 @@ def _fit(
     config, joint = session.config, session.joint
     training = config.training
     keeper = _keeper(session, run)
-    interrupt, flow = Interrupt(output, keeper.hold), _flow(session)
+    interrupt, flow = Interrupt(output, keeper.leave), _flow(session)
     best = keras.callbacks.EarlyStopping(
         config.monitor,
         patience=training.patience or training.epochs,
@@ -205,7 +220,7 @@ def _fit(
         _noted(output.note),
     ):
         journal = Journal(run, output, tracker, _shown(config))
-        callbacks = [*flow, best, *trackers(config, run), interrupt, journal, keeper]
+        callbacks = [*flow, best, *trackers(config, run), journal, keeper]
         if config.output.checkpoint_every:
             every = config.output.checkpoint_every
             callbacks.append(Checkpoints(run, every))

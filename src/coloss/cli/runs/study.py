@@ -24,6 +24,7 @@ from coloss.cli.runs.networks import build_joint, compile_arguments, optimizer_o
 from coloss.cli.runs.rows import Rows, read_rows
 from coloss.cli.runs.settle import settled
 from coloss.cli.runs.source_base import outputs_of, standardizes
+from coloss.cli.signals import code_of
 from coloss.data import Split, Standardizer
 from coloss.data.readers import DataError
 from coloss.names import counted
@@ -70,7 +71,8 @@ def run_study(
     try:
         result = _results(study, run, config, output)
     except CliError as error:
-        ended = "interrupted" if error.code == Exit.INTERRUPTED else "failed"
+        asked = error.code in (Exit.INTERRUPTED, Exit.TERMINATED)
+        ended = "interrupted" if asked else "failed"
         run.write_json(ENVIRONMENT, {**facts, "status": ended})
         raise
     write_result(run, result)
@@ -204,11 +206,11 @@ def _results(
     try:
         with output.progress(total, "run") as tracker, _watched(store, tracker):
             return study.run(engine=engine, path=store, verbose=False)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         raise CliError(
             f"interrupted: {finished_runs(store)} of {counted(total, 'run')} kept.",
             note="The same command goes on with the others.",
-            code=Exit.INTERRUPTED,
+            code=Exit(code_of(error)),
         ) from None
     except (TypeError, ValueError, KeyError) as error:
         raise CliError(f"study: {error}") from None
