@@ -15,7 +15,7 @@
 | `models/NAME.keras`, `model.keras` | each network, and the joint model |
 | `checkpoints/` | the joint model after an epoch |
 | `study.sqlite`, `study*.parquet`, `study.json` | where a study was run |
-| `resume/` | what an unfinished run needs to go on; see `callbacks.Checkpoint` |
+| `resume/` | what an unfinished run has and needs to go on: `callbacks.Checkpoint` |
 | `tensorboard/` | files for TensorBoard, where they are asked for |
 | `report.html` | the page |
 | `.coloss.json` | the mark of the folder: which of its files coloss wrote |
@@ -48,6 +48,8 @@ EXPLANATION, DATA, STUDY = "explanation.json", "data.json", "study.json"
 COLUMNS, REPORT, STORE = "columns.json", "report.html", "study.sqlite"
 MODEL, LAST = "model.keras", "checkpoints/last.keras"
 TENSORBOARD, RESUME = "tensorboard", "resume"
+BEGUN = f"{RESUME}/model.keras"
+"""The joint model before its first step, into which checkpoints are read."""
 TABLES = (
     "history",
     "flow",
@@ -175,8 +177,21 @@ class RunFolder:
 
     @property
     def history(self) -> pd.DataFrame | None:
-        """One row an epoch: `epoch` and every entry of Keras's history."""
-        return self.table("history")
+        """One row an epoch: `epoch` and every entry of Keras's history.
+
+        Of a run that has not ended, what its log tells.
+        """
+        found = self.table("history")
+        return self._logged_history() if found is None else found
+
+    def _logged_history(self) -> pd.DataFrame | None:
+        import pandas as pd
+
+        # An epoch may be taken again by a run that goes on.
+        epochs = {e["epoch"]: e for e in self.log if e.get("event") == "epoch"}
+        rows = [epochs[number] for number in sorted(epochs)]
+        frame = pd.DataFrame(rows)
+        return None if frame.empty else frame.drop(columns=["event", "time", "seconds"])
 
     @property
     def flow(self) -> pd.DataFrame | None:
@@ -274,9 +289,14 @@ class RunFolder:
         shutil.rmtree(self.path / RESUME, ignore_errors=True)
 
     @property
+    def status(self) -> str | None:
+        """How it ended, or "running": also if it was killed."""
+        return (self.environment or {}).get("status")
+
+    @property
     def can_resume(self) -> bool:
         """Whether the run was killed or interrupted, and can go on."""
-        status = (self.environment or {}).get("status")
+        status = self.status
         begun = any((self.path / RESUME).glob("step-*"))
         return begun and status in ("running", "interrupted", "failed")
 

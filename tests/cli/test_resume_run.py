@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import signal
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from coloss.checkpoint.folder import CheckpointFolder
 from coloss.cli.app import app
 from coloss.cli.errors import Exit
 from coloss.cli.runs import callbacks, session
@@ -81,7 +83,40 @@ def told(*arguments):
     return " ".join(call("train", *arguments, code=Exit.WRONG).split())
 
 
+def check_what_it_has(run, folder):
+    """Hold commands on a run that was killed against its newest checkpoint."""
+    found = CheckpointFolder(run.path / "resume", 2).newest()
+    (stopping,) = [s for name, _, s in found.state["callbacks"] if name[:5] == "Early"]
+    best = stopping["best_weights"]
+    out = folder / "acoustic.keras"
+    said = " ".join(call("export", run.path, out, "--force").split())
+    epoch = stopping["best_epoch"] + 1
+    assert f"the networks are those of the best of them (epoch {epoch})" in said
+    assert f"from its checkpoint {found.path.name}" in said and "--resume" in said
+    own = keras.saving.load_model(out).get_weights()
+    places = [i for i, w in enumerate(best) if any(np.array_equal(w, o) for o in own)]
+    assert own and len(places) >= len(own)
+    told = call("evaluate", run.path, "--json")
+    logged = {e["epoch"]: e for e in run.log if e["event"] == "epoch"}
+    (figures,) = [json.loads(t) for t in told.splitlines() if '"evaluation"' in t]
+    expected = logged[stopping["best_epoch"]]["val_acoustic_loss"]
+    assert figures["validation"]["acoustic_loss"] == pytest.approx(expected, 1e-4)
+    table = folder / "p.csv"
+    rows = f"acoustic={folder / 'acoustic.csv'}"
+    call("predict", run.path, rows, "-o", table, "--force")
+    assert len(table.read_text().splitlines()) > 10
+    call("report", run.path)
+    page = run.report_path.read_text()
+    assert "This run is not finished" in page and "Learning curves" in page
+    assert len(run.history) == len(logged) and "seconds" not in run.history
+
+
 def test_a_run_that_ended_early_goes_on_to_the_same_bits(run, whole):
+    if run.status == "running":
+        check_what_it_has(run, whole.parent)
+    else:
+        said = call("evaluate", run.path, "--quiet") + call("report", run.path)
+        assert "is interrupted, not finished" in " ".join(said.split())
     assert "It is not finished: go on with it: --resume" in told(
         whole, *OPTIONS, run.path
     )

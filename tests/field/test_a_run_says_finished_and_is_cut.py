@@ -97,7 +97,7 @@ def test_finished_is_written_last(session, fitted, tmp_path, monkeypatch):
     assert seen[-1] == "environment.json"
     assert RunFolder(tmp_path / "run").environment["status"] == "finished"
     page = (tmp_path / "run" / "report.html").read_text()
-    assert ">finished<" in page and "This run is running" not in page
+    assert ">finished<" in page and "This run is not finished" not in page
 
 
 def test_killed_at_any_file_it_does_not_say_finished(

@@ -12,6 +12,9 @@ from coloss.checkpoint.files import CheckpointError
 from coloss.joint.base import JointBase
 from coloss.joint.keras_internals import sync_variables
 
+OPTIMIZER, METRICS = "the optimizer", "metrics"
+"""Groups that only a training reads."""
+
 
 def read(model: JointBase, *, metrics: bool) -> dict[str, object]:
     """Return all values, in groups; they may change with the next step.
@@ -45,7 +48,7 @@ def write(model: JointBase, states: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: if the variables are others; nothing is changed then.
     """
-    groups = _groups(model, metrics="metrics" in states)
+    groups = _groups(model, metrics=METRICS in states)
     for group, state in states.items():
         _check(group, groups.get(group, []), state)
     for group, state in states.items():
@@ -62,9 +65,9 @@ def _groups(model: JointBase, *, metrics: bool) -> dict[str, Sequence[keras.Vari
     beside = [one for one in model.variables if id(one) not in known]
     found["coefficients, projectors, weights and gates"] = beside
     if model.optimizer is not None:
-        found["the optimizer"] = model.optimizer.variables
+        found[OPTIMIZER] = model.optimizer.variables
     if metrics:
-        found["metrics"] = model.metrics_variables
+        found[METRICS] = model.metrics_variables
     return found
 
 

@@ -38,11 +38,13 @@ def evaluate(
     with answering(json, quiet) as out:
         from coloss.cli.errors import CliError
         from coloss.cli.runs.reopen import open_run
+        from coloss.cli.runs.unfinished import tell_unfinished
         from coloss.data.splitting import PARTS
 
         if part is not None and part not in PARTS[1:]:
             raise CliError(f"--part must be validation or test; found {part!r}.")
         folder, settings = open_run(run)
+        tell_unfinished(folder, out)
         from coloss.cli.runs.evaluate import evaluate_run
 
         figures = evaluate_run(folder, settings, config, part)

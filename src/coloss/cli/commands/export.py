@@ -42,9 +42,11 @@ def export(
     with answering(quiet=quiet) as out:
         from coloss.cli.errors import CliError, Exit
         from coloss.cli.runs.reopen import check_network, load_joint, open_run
+        from coloss.cli.runs.unfinished import tell_unfinished
 
         refusing_to_overwrite(output, force)
         folder, settings = open_run(run)
+        tell_unfinished(folder, out)
         name = member or settings.main
         check_network(name, settings)
         joint = load_joint(folder)

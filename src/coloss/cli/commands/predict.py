@@ -51,11 +51,13 @@ def predict(
         from coloss.cli.commands.options import refusing_to_overwrite
         from coloss.cli.errors import CliError
         from coloss.cli.runs.reopen import open_run
+        from coloss.cli.runs.unfinished import tell_unfinished
 
         if output.suffix not in (".csv", ".parquet"):
             raise CliError(f"--output must end in .csv or .parquet; found '{output}'.")
         refusing_to_overwrite(output, force)
         folder, settings = open_run(run)
+        tell_unfinished(folder, out)
         from coloss.cli.runs.predict import predict_files
         from coloss.cli.spreadsheet import write_table
 

@@ -40,6 +40,10 @@ def report(
             folders = [RunFolder.opened(run) for run in runs]
         except FileNotFoundError as error:
             raise CliError(str(error)) from None
+        from coloss.cli.runs.unfinished import tell_unfinished
+
+        for folder in folders:
+            tell_unfinished(folder, out)
         if output is not None:
             refusing_to_overwrite(output, force)
         elif len(folders) > 1:

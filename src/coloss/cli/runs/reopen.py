@@ -1,4 +1,4 @@
-"""A finished run, opened again: its configuration, networks and rows."""
+"""A run, opened again: its configuration, networks and rows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from coloss.cli.config import Config
 from coloss.cli.errors import CliError
+from coloss.cli.runs.unfinished import cut_off_joint, is_cut_off
 from coloss.names import unknown
 from coloss.run_folder import CONFIG, MODEL, RunFolder
 
@@ -51,7 +52,7 @@ def load_joint(run: RunFolder) -> JointModel:
     Raises:
         CliError: if the run holds none.
     """
-    return _loaded(run.path / MODEL)
+    return cut_off_joint(run) if is_cut_off(run) else _loaded(run.path / MODEL)
 
 
 def check_member(name: str, config: Config) -> None:
@@ -85,12 +86,17 @@ def load_member(run: RunFolder, config: Config, name: str) -> keras.Model:
         CliError: if there is no such member, or no file.
     """
     check_member(name, config)
+    if is_cut_off(run):
+        return cut_off_joint(run)[name]
     return _loaded(run.path / "models" / f"{name}.keras")
 
 
 def _loaded(path: Path) -> Any:
     if not path.exists():
-        raise CliError(f"there is no '{path}': the run has not ended, or was a study.")
+        raise CliError(
+            f"there is no '{path}': the run was ended before its first checkpoint, or "
+            "is a study."
+        )
     import keras
 
     import coloss.joint  # noqa: F401  # Registers the joint model with Keras.

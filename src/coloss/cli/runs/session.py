@@ -32,7 +32,7 @@ from coloss.cli.runs.trackers import trackers
 from coloss.data.readers import DataError
 from coloss.joint import JointModel, NonFiniteLossError
 from coloss.objective import DataWarning
-from coloss.run_folder import ENVIRONMENT, RunFolder
+from coloss.run_folder import BEGUN, ENVIRONMENT, RunFolder
 
 if TYPE_CHECKING:
     from coloss.objective.explanation import Explanation
@@ -195,6 +195,9 @@ def _begin(session: Session, run: RunFolder, event: str) -> dict[str, Any]:
     run.write_json("columns.json", session.source.columns())
     told = explained(joint, session.explanation, config.main)
     run.write_json("explanation.json", told)
+    run.resume_folder()
+    with run.writing(BEGUN) as partial:
+        joint.save(partial)
     run.append_log(event, epochs=config.training.epochs)
     return facts
 

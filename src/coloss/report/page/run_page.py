@@ -145,6 +145,11 @@ def _notices(run: RunView) -> list[str]:
     status = (run.environment or {}).get("status")
     if status in (None, "finished"):
         return []
+    if status == "running":
+        return [
+            "This run is not finished: it was killed, or it is running. The page shows "
+            "what it has; `coloss train --resume` goes on with a run that was killed."
+        ]
     error = (run.environment or {}).get("error")
     return [f"This run is {status}{': ' + error if error else ''}."]
 
