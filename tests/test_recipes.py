@@ -30,6 +30,15 @@ def test_a_fused_teacher_teaches_alone():
         coloss.recipes.learn_from("a", ["b"], fused="b")
 
 
+def test_a_regression_is_taught_by_values():
+    found = coloss.recipes.learn_from("a", ["b", "c"], fused="all", task="regression")
+    assert str(found) == 'a + b + c + all + match_logits(all >> a, gate="network")'
+    with pytest.raises(ValueError, match="did you mean 'regression'"):
+        coloss.recipes.learn_from("a", ["b"], task="regresion")
+    with pytest.raises(ValueError, match="compares probabilities"):
+        coloss.recipes.learn_from("a", ["b"], task="regression", gate="row")
+
+
 def test_nobody_is_trained_to_fail():
     found = coloss.recipes.learn_from("a", ["b", "c"]).explain(members=["a", "b", "c"])
     assert found.ascended == []

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from coloss.names import nearest
 from coloss.objective import Objective
 from coloss.objective.expression import check_identifier
+
+TASKS = ("classification", "regression")
 
 
 def learn_from(
@@ -16,34 +19,39 @@ def learn_from(
     temperature: float = 4.0,
     gate: str | None = "network",
     fused: str | None = None,
+    task: str = "classification",
 ) -> Objective:
     """Return the recommended objective: the main network learns from its helpers.
 
     Every network minimizes its own loss, and each helper's predictions teach the
     main one, on labeled and unlabeled rows alike, as long as that helper is
     measured to be the better network: a weak helper would harm it. The measure is
-    the accuracy on validation rows, so give `fit` some; without any it is the
-    accuracy while training. Chosen in `benchmarks/evidence/multiple_features.md`.
+    the accuracy on validation rows (in a regression the skill, 1 - loss / loss of the
+    mean), so give `fit` some; without any it is that while training. Chosen in
+    `benchmarks/evidence/multiple_features.md`.
 
     Args:
         main: the network that is to gain.
         helpers: the networks that teach it.
         weight: of each transfer term: a number, the name of a coefficient, or
             None: 1 / number of helpers, so that they teach as much as one would.
-        temperature: of `distill`, above 0.
+        temperature: of `distill`, above 0; not used in a regression.
         gate: "network" as above; "row": each row as far as the helper is better on
-            it; None: helpers always teach.
+            it (classes only); None: helpers always teach.
         fused: a network that sees the main network's input and the helpers'
             (`coloss.Inputs`): then it alone teaches the main one, with weight 1, and
             the helpers minimize their own losses. For helpers that are weaker than the
             main network: `benchmarks/evidence/fused_teacher.md`.
+        task: "classification", where helpers teach by `distill`, or "regression",
+            where they do by `match_logits`. Standardize the targets of a regression
+            (mean 0, standard deviation 1): the term has the unit of the loss.
 
     Returns:
         An objective, which prints as text.
 
     Raises:
         ValueError: if there is no helper, one of them is the main network, or the
-            gate is unknown.
+            gate or the task is unknown, or they do not fit.
 
     Reference:
         Hinton et al. 2015, arXiv:1503.02531.
@@ -52,7 +60,10 @@ def learn_from(
         >>> import coloss
         >>> print(coloss.recipes.learn_from("fou", ["kar"]))
         fou + kar + distill(kar >> fou, temperature=4, gate="network")
+        >>> print(coloss.recipes.learn_from("now", ["later"], task="regression"))
+        now + later + match_logits(later >> now, gate="network")
     """
+    _check_task(task, gate)
     names = [check_identifier(name, "member") for name in (main, *helpers)]
     if fused is not None:
         names.append(check_identifier(fused, "member"))
@@ -68,11 +79,26 @@ def learn_from(
         weight = 1.0 if len(teachers) == 1 else round(1.0 / len(teachers), 4)
     factor = "" if weight == 1 else f"{weight}*"
     gated = "" if gate is None else f", gate={gate!r}"
+    regression = task == "regression"
+    word = "match_logits" if regression else "distill"
+    softened = "" if regression else f", temperature={temperature:g}"
     terms = [
-        f"{factor}distill({helper} >> {main}, temperature={temperature:g}{gated})"
-        for helper in teachers
+        f"{factor}{word}({helper} >> {main}{softened}{gated})" for helper in teachers
     ]
     return Objective(" + ".join([*names, *terms]))
+
+
+def _check_task(task: str, gate: str | None) -> None:
+    if task not in TASKS:
+        raise ValueError(
+            f"`task` must be one of {', '.join(map(repr, TASKS))}; found {task!r}"
+            f"{nearest(task, TASKS) or '.'}"
+        )
+    if task == "regression" and gate == "row":
+        raise ValueError(
+            '`gate="row"` compares probabilities, which a regression has not; use '
+            '"network" or None.'
+        )
 
 
 def self_training(members: Sequence[str], *, threshold: float = 0.95) -> Objective:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import keras
 
 from coloss.joint.balance.plan import PLAIN, Plan
@@ -18,6 +20,8 @@ class AuxiliaryLayers(keras.layers.Layer):
     Args:
         objective: the joint loss, bound; None: nothing is needed.
         plan: the weighting and the aggregator.
+        widths: values of a label, by member that predicts numbers and that a gate
+            compares.
 
     Attributes:
         projectors: trained maps between layers.
@@ -26,11 +30,16 @@ class AuxiliaryLayers(keras.layers.Layer):
         balance: adaptive weights and combined gradients.
     """
 
-    def __init__(self, objective: Objective | None = None, plan: Plan = PLAIN) -> None:
+    def __init__(
+        self,
+        objective: Objective | None = None,
+        plan: Plan = PLAIN,
+        widths: Mapping[str, int] | None = None,
+    ) -> None:
         """Create what the objective needs."""
         super().__init__(name="auxiliary")
         self.projectors = Projectors(objective)
         self.schedule = TermSchedule(objective, plan.by_epoch)
-        self.running_accuracy = RunningAccuracy(objective)
+        self.running_accuracy = RunningAccuracy(objective, widths)
         self.balance = Balance(plan)
         self.built = True

@@ -25,6 +25,7 @@ from coloss.joint.supervision.metrics import (
 from coloss.joint.supervision.step_report import StepReport
 from coloss.joint.values.batch_values import fused_loss
 from coloss.joint.values.coefficients import Coefficient
+from coloss.joint.values.running_accuracy import number_widths
 from coloss.objective import Objective, ObjectiveWarning, reach
 from coloss.objective.expression import Expression
 from coloss.typing import Shape
@@ -42,6 +43,8 @@ class CompiledSettings:
         loss_tracker: the running means of the summands and of each member's own loss.
         step_report: where the first bad step went wrong; no entry of the history.
         tapped: paths of the layers that terms read, by member.
+        widths: values of a label, by member that predicts numbers and that a gate
+            compares.
     """
 
     objective: Objective
@@ -51,6 +54,7 @@ class CompiledSettings:
     loss_tracker: LossTracker
     step_report: StepReport
     tapped: dict[str, tuple[Path, ...]]
+    widths: dict[str, int]
 
     @property
     def trackers(self) -> list[keras.metrics.Metric]:
@@ -164,6 +168,7 @@ def resolve_compiled(
         loss_tracker=LossTracker(entries),
         step_report=StepReport(names),
         tapped=_tapped(members, bound),
+        widths=number_widths(bound, losses, members),
     )
 
 

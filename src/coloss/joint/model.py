@@ -174,7 +174,8 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
                 `Objective`; None: the sum of the members' losses.
             coefficients: number, schedule (a callable of the epoch) or
                 `coloss.Trainable` for each name in the objective that is no member.
-            metrics: a list for all members that have a loss, or a dict by member.
+            metrics: a list for all members that have a loss, or a dict by member; as in
+                Keras, and "r2" and "rmse" of numbers.
             weighted_metrics: the same, with sample weights.
             on_ascent: what happens when the objective trains a member to fail or
                 is unbounded: "warn" (`ObjectiveWarning`), "raise", or "allow".
@@ -225,7 +226,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         )
         # Nothing has changed so far: what is refused leaves the model as it was.
         self._coefficients.reset(given)
-        self._set_auxiliary(AuxiliaryLayers(settings.objective, plan))
+        self._set_auxiliary(AuxiliaryLayers(settings.objective, plan, settings.widths))
         self._compiled_settings, self._seen_shapes = settings, ("", None)
         self._traced_for = Complete()
         self.moving_coefficients.clear()

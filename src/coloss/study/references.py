@@ -1,8 +1,8 @@
 """What scikit-learn reaches on the same rows: logistic regression and an SVM.
 
-They see the labeled training rows, choose C on validation rows, and are measured on
-test rows. With all inputs concatenated they say what the inputs hold together; with the
-main network's inputs alone, what a plain classifier makes of them.
+Of numbers: ridge regression. They see the labeled training rows, choose C on validation
+rows, and are measured on test rows. With all inputs concatenated they say what the inputs
+hold together; with the main network's inputs alone, what a plain model makes of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 
 
 def references(rows: Rows, seeds: Iterable[int], main: str) -> pd.DataFrame:
-    """Return the accuracy of plain classifiers on a study's rows.
+    """Return the accuracy (of numbers: R2) of plain models on a study's rows.
 
     Args:
         rows: the data of an arm.
@@ -31,23 +31,27 @@ def references(rows: Rows, seeds: Iterable[int], main: str) -> pd.DataFrame:
         main: the main network.
 
     Returns:
-        By classifier and inputs: `mean`, `low`, `high` (95 %) over the seeds, of the
-        accuracy on labeled test rows.
+        By model and inputs: `mean`, `low`, `high` (95 %) over the seeds, of the
+        accuracy on labeled test rows, or of R2 where labels are numbers; which of both
+        is `attrs["measure"]`.
 
     Raises:
         ImportError: if scikit-learn is not installed.
-        ValueError: if the labels are no classes.
     """
     found: dict[str, list[float]] = {}
+    numbers = False
     for seed in seeds:
         parts = [_part(getattr(rows(seed), name), main) for name in _PARTS]
-        for name, (columns, make) in _asked(parts[0][0], main).items():
+        numbers = parts[0][1].dtype.kind == "f"
+        for name, (columns, make) in _asked(parts[0][0], main, numbers).items():
             chosen = [(_table(x, columns), y) for x, y in parts]
             found.setdefault(name, []).append(_accuracy(make, chosen))
     table = {name: mean_interval(values) for name, values in found.items()}
-    return pd.DataFrame.from_dict(
+    found_table = pd.DataFrame.from_dict(
         table, orient="index", columns=["mean", "low", "high"]
     ).rename_axis("reference")
+    found_table.attrs["measure"] = "R2" if numbers else "Accuracy"
+    return found_table
 
 
 _PARTS = ("train", "validation", "test")
@@ -56,11 +60,11 @@ Part = tuple[dict[str, np.ndarray], np.ndarray]
 
 
 def _asked(
-    x: Mapping[str, np.ndarray], main: str
+    x: Mapping[str, np.ndarray], main: str, numbers: bool
 ) -> dict[str, tuple[list[str], Maker]]:
-    """Return the inputs and the classifier of every reference, by its name."""
+    """Return the inputs and the model of every reference, by its name."""
     try:
-        from sklearn.linear_model import LogisticRegression
+        from sklearn.linear_model import LogisticRegression, Ridge
         from sklearn.svm import SVC
     except ImportError as error:
         raise ImportError(
@@ -70,6 +74,8 @@ def _asked(
         "logistic regression": lambda c: LogisticRegression(C=c, max_iter=1000),
         "SVM": lambda c: SVC(C=c),
     }
+    if numbers:
+        makers = {"ridge regression": lambda c: Ridge(alpha=1 / c)}
     inputs = {"all inputs": list(x)} if len(x) > 1 else {}
     inputs[f"inputs of {main}"] = [main] if main in x else list(x)
     return {
@@ -102,29 +108,32 @@ def _accuracy(make: Maker, parts: list[tuple[np.ndarray, np.ndarray]]) -> float:
 
 
 def _part(part: tuple[Any, Any], main: str) -> Part:
-    """Return the rows that are labeled: inputs by member, and the classes."""
+    """Return the rows that are labeled: inputs by member, and classes or numbers."""
     x, y = part
-    classes, known = _classes(y[main] if isinstance(y, Mapping) else y)
+    classes, known = _labels(y[main] if isinstance(y, Mapping) else y)
     inputs = x if isinstance(x, Mapping) else {"": x}
     return {n: np.asarray(v)[known] for n, v in inputs.items()}, classes[known]
 
 
-def _classes(y: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return (rows,) classes and which of them are known."""
+def _labels(y: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Return (rows,) classes, or (rows, values) numbers, and which rows have them."""
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2:
         known = ~np.isnan(labels).any(axis=1)
-        if np.allclose(labels[known].sum(axis=1), 1.0):
+        one_hot = np.isin(labels[known], (0, 1)).all()
+        if one_hot and np.allclose(labels[known].sum(axis=1), 1.0):
             return labels.argmax(axis=1), known
-    whole = labels.ndim == 1 and np.array_equal(labels, np.round(labels))
-    if not whole:
-        raise ValueError(
-            "references are classifiers; they need whole numbers or one-hot rows as "
-            f"labels, found shape {labels.shape} of {labels.dtype}."
-        )
+        return labels.astype("float64"), known
+    if labels.dtype.kind == "f" and not _whole(labels):
+        return labels.astype("float64"), ~np.isnan(labels)
     return labels.astype(int), labels >= 0
+
+
+def _whole(labels: np.ndarray) -> bool:
+    """Return whether numbers are classes all the same: whole, with -1 for none."""
+    return bool(np.array_equal(labels, np.round(labels)))
 
 
 def _table(x: Mapping[str, np.ndarray], columns: Iterable[str]) -> np.ndarray:

@@ -239,7 +239,8 @@ class StudyResult:
             self.verdict,
         ]
         if self.references is not None:
-            lines += ["", "Accuracy of references on the same rows:"]
+            measure = self.references.attrs.get("measure", "Accuracy")
+            lines += ["", f"{measure} of references on the same rows:"]
             lines += [_references(self.references)]
         return "\n".join(lines)
 

@@ -204,11 +204,8 @@ def _recommended(wanted: Wanted) -> str:
     main, *helpers = wanted.members
     if not helpers:
         return main
-    if not wanted.regression:
-        return str(learn_from(main, helpers))
-    share = 1.0 if len(helpers) == 1 else round(1 / len(helpers), 4)
-    terms = [f"{share}*match_logits({helper} >> {main})" for helper in helpers]
-    return " + ".join([*wanted.members, *terms])
+    task = "regression" if wanted.regression else "classification"
+    return str(learn_from(main, helpers, task=task))
 
 
 def _training(wanted: Wanted) -> str:

@@ -236,7 +236,7 @@ def compile_arguments(config: Config) -> dict[str, Any]:
     usual = "sparse_categorical_crossentropy" if classes else "mean_squared_error"
     arguments: dict[str, Any] = {
         "loss": training.loss or usual,
-        "metrics": ["accuracy"] if classes else ["mean_absolute_error"],
+        "metrics": ["accuracy"] if classes else ["r2", "rmse", "mean_absolute_error"],
     }
     for key in ("weighting", "aggregator"):
         if getattr(training, key) is not None:

@@ -85,10 +85,14 @@ class Logits:
         output = ops.cast(self.outputs[name], "float32")
         kind = CUSTOM if loss is None else loss.kind
         if kind not in (*CLASSES, CUSTOM):
+            way = (
+                "Numbers come without a confidence, so that there is no row to choose."
+                if str(term).startswith("pseudo_label(")
+                else "Use match_logits(source >> learner), or tap a layer with cka or sp."
+            )
             raise ValueError(
                 f"`{term}` compares class probabilities, and {name!r} has a {kind} "
-                "loss. Use match_logits(source >> learner), or tap a layer with "
-                "cka or sp."
+                f"loss. {way}"
             )
         from_logits = self._from_logits(name, loss, term)
         if loss is not None:

@@ -10,10 +10,17 @@ from keras import metrics, ops
 
 from coloss.joint.members import check_names
 from coloss.joint.supervision.labels import Labels
-from coloss.joint.supervision.member_loss import BINARY, DENSE, SPARSE, MemberLoss
+from coloss.joint.supervision.member_loss import (
+    BINARY,
+    CLASSES,
+    DENSE,
+    SPARSE,
+    MemberLoss,
+)
 from coloss.joint.supervision.positions import Positions
 from coloss.joint.supervision.ranks import uncrossed
 from coloss.joint.supervision.row_losses import safe_outputs
+from coloss.joint.supervision.skill import R2
 from coloss.typing import LossFunction, Tensor
 
 MetricOf: TypeAlias = str | metrics.Metric | LossFunction
@@ -27,6 +34,7 @@ MetricSpec: TypeAlias = Metrics | Mapping[str, Metrics]
 
 _ACCURACY = ("accuracy", "acc")
 _CROSSENTROPY = ("crossentropy", "ce")
+_OF_NUMBERS = ("r2", "rmse")
 
 
 class MemberMetric:
@@ -150,6 +158,8 @@ def _resolve(name: str, spec: MetricOf, loss: MemberLoss | None) -> metrics.Metr
         return _by_kind(name, spec, loss, _crossentropy)
     if isinstance(spec, metrics.Metric):
         return _copied(name, spec)
+    if isinstance(spec, str) and spec in _OF_NUMBERS:
+        return _of_numbers(name, spec, loss)
     try:
         found = metrics.get(spec)
     except ValueError as error:
@@ -202,6 +212,15 @@ def _by_kind(
             f'metrics by member, such as metrics={{"{name}": ["mae"]}}.'
         )
     return build(loss, spec)
+
+
+def _of_numbers(name: str, spec: str, loss: MemberLoss | None) -> metrics.Metric:
+    if loss is not None and loss.kind in CLASSES:
+        raise ValueError(
+            f"metric {spec!r} is for numbers, and {name!r} predicts classes. Give "
+            f'metrics by member, such as metrics={{"{name}": ["accuracy"]}}.'
+        )
+    return R2(name=spec) if spec == "r2" else metrics.RootMeanSquaredError(name=spec)
 
 
 def _accuracy(loss: MemberLoss, name: str) -> metrics.Metric:

@@ -213,6 +213,30 @@ class BatchValues:
         known = both(known, self.forward.masks.get(name))
         return keep(classes, known), known
 
+    def counted_numbers(
+        self, name: str, judge: str | None = None
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return a member's labels that are numbers, and which rows of it count.
+
+        Args:
+            name: the member.
+            judge: another one, whose labels count where it has no loss of its own.
+
+        Returns:
+            (batch, values) float32 and (batch,) bool; None where there is no label.
+        """
+        labels = self.labels(name)
+        if labels is None and name not in self.losses and judge is not None:
+            labels = self.labels(judge)
+        if labels is None:
+            return None
+        values = ops.cast(labels.values, "float32")
+        values = ops.reshape(values, (ops.shape(values)[0], -1))
+        known = both(labels.rows, self.forward.present.get(name))
+        if known is None:
+            known = ops.ones((ops.shape(values)[0],), dtype="bool")
+        return values, known
+
 
 def fused_loss(losses: dict[str, MemberLoss]) -> MemberLoss | None:
     """Return what labels and outputs of the fused prediction are.

@@ -49,3 +49,8 @@ class SupervisedBatch(Protocol):
         self, name: str, judge: str | None = None
     ) -> tuple[Tensor, Tensor] | None:
         """Return a member's true classes, and where they and its output count."""
+
+    def counted_numbers(
+        self, name: str, judge: str | None = None
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return a member's labels that are numbers, and which rows of it count."""

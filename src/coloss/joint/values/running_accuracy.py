@@ -1,13 +1,22 @@
-"""How often each member is right, measured while training: what gates go by."""
+"""How good each member is, measured while training: what gates go by."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 
 import keras
 from keras import ops
 
+from coloss.joint.recorded import kind_of
+from coloss.joint.supervision.member_loss import CLASSES, REGRESSION, MemberLoss
+from coloss.joint.values.running_errors import (
+    TRAINED,
+    VALIDATED,
+    Errors,
+    RunningErrors,
+)
 from coloss.objective import Objective, reach
 from coloss.transfer import gate
 from coloss.typing import Tensor
@@ -16,6 +25,9 @@ from coloss.typing import Tensor
 class RunningAccuracy(keras.layers.Layer):
     """Running accuracy of the members that a network gate compares.
 
+    Of members that predict numbers it is their skill, 1 - loss / loss of the mean; see
+    `RunningErrors`.
+
     With validation data, it is the accuracy of the last validation. Without, it is the
     accuracy on labeled training rows, each counted as it came by, over the whole
     training so far. It says who learned faster, and goes on saying so when all of them
@@ -23,13 +35,18 @@ class RunningAccuracy(keras.layers.Layer):
 
     Args:
         objective: the joint loss, bound; None: nobody is compared.
+        widths: the number of values of a label, by member that predicts numbers.
 
     Reference:
         Lyle et al. 2020, "A Bayesian Perspective on Training Speed and Model
         Selection", arXiv:2010.14499: what is learned faster tends to hold on new rows.
     """
 
-    def __init__(self, objective: Objective | None = None) -> None:
+    def __init__(
+        self,
+        objective: Objective | None = None,
+        widths: Mapping[str, int] | None = None,
+    ) -> None:
         """Create the counts of the members that are compared."""
         super().__init__(name="reliability", trainable=False)
         self._shown_open = False
@@ -38,6 +55,7 @@ class RunningAccuracy(keras.layers.Layer):
         if self.names:
             for name in ("accuracy", "trained", "right", "seen", "validated"):
                 setattr(self, f"_{name}", self._vector(name))
+        self.errors = RunningErrors(widths) if widths else None
         self.built = True
 
     def _vector(self, name: str) -> keras.Variable:
@@ -50,17 +68,29 @@ class RunningAccuracy(keras.layers.Layer):
             name=name,
         )
 
+    @property
+    def numbers(self) -> Collection[str]:
+        """The members that predict numbers."""
+        return () if self.errors is None else self.errors.widths
+
     def observe(
-        self, right: Mapping[str, tuple[Tensor, Tensor]], training: bool
+        self,
+        right: Mapping[str, tuple[Tensor, Tensor]],
+        training: bool,
+        errors: Mapping[str, Errors] | None = None,
     ) -> None:
         """Take in one batch.
 
         Args:
-            right: labeled rows that a member classifies right, and labeled rows.
+            right: labeled rows that a member classifies right, and labeled rows; of
+                members that predict numbers, anything and the labeled rows.
             training: whether this is a training batch, or a validation batch.
+            errors: of the members that predict numbers.
         """
         if not self.names:
             return
+        if self.errors is not None:
+            self.errors.add(errors or {}, TRAINED if training else VALIDATED)
         hits = ops.stack([ops.cast(right[name][0], "float32") for name in self.names])
         rows = ops.stack([ops.cast(right[name][1], "float32") for name in self.names])
         if not training:
@@ -70,12 +100,28 @@ class RunningAccuracy(keras.layers.Layer):
         before = ops.convert_to_tensor(self._accuracy)
         trained = ops.convert_to_tensor(self._trained) + rows
         mean = before + ops.divide_no_nan(hits - rows * before, trained)
+        mean = self._with_skills(mean, TRAINED)
         validated = ops.convert_to_tensor(self._validated)
         self._trained.assign(trained)
         self._accuracy.assign(ops.where(ops.equal(validated, 0.0), mean, before))
 
+    def _with_skills(self, values: Tensor, phase: int) -> Tensor:
+        """Return (members,) values, those that predict numbers with their skill."""
+        if self.errors is None:
+            return values
+        skills = self.errors.skill(phase)
+        places = {name: place for place, name in enumerate(self.errors.widths)}
+        return ops.stack(
+            [
+                skills[places[name]] if name in places else values[index]
+                for index, name in enumerate(self.names)
+            ]
+        )
+
     def start_epoch(self) -> None:
         """Forget what was counted outside of this epoch's validation."""
+        if self.errors is not None:
+            self.errors.forget_validation()
         if self.names:
             self._right.assign(ops.zeros((len(self.names),)))
             self._seen.assign(ops.zeros((len(self.names),)))
@@ -86,6 +132,7 @@ class RunningAccuracy(keras.layers.Layer):
             return
         seen = ops.convert_to_tensor(self._seen)
         fresh = ops.divide_no_nan(ops.convert_to_tensor(self._right), seen)
+        fresh = self._with_skills(fresh, VALIDATED)
         before = ops.convert_to_tensor(self._accuracy)
         self._accuracy.assign(ops.where(seen > 0, fresh, before))
         done = ops.convert_to_tensor(self._validated)
@@ -138,3 +185,52 @@ def compared(objective: Objective) -> tuple[str, ...]:
             for port in (edge.learner, *edge.sources):
                 found[port.member] = None
     return tuple(found)
+
+
+def number_widths(
+    objective: Objective,
+    losses: Mapping[str, MemberLoss],
+    members: Mapping[str, keras.Model],
+) -> dict[str, int]:
+    """Return the number of values of a label, by compared member that predicts numbers.
+
+    Args:
+        objective: the joint loss, bound.
+        losses: of the members.
+        members: the networks.
+
+    Raises:
+        ValueError: if a gate compares a member that predicts numbers with a
+            classifier, or does not know how many numbers it predicts.
+    """
+    kinds, judges = {}, judged(objective)
+    for name in compared(objective):
+        loss = losses.get(name) or losses.get(judges.get(name, name))
+        kinds[name] = None if loss is None else loss.kind
+    for judge, name in ((judge, name) for name, judge in judges.items()):
+        pair = {kinds[name], kinds[judge]}
+        if REGRESSION in pair and pair.intersection(CLASSES):
+            raise ValueError(
+                f'gate="network" compares {name!r} with {judge!r}; one predicts '
+                "classes, the other numbers, and they have no common measure. Leave "
+                "out the gate of this term."
+            )
+    numbers = [name for name, kind in kinds.items() if kind == REGRESSION]
+    return {name: _width(name, judges, members) for name in numbers}
+
+
+def _width(
+    name: str, judges: Mapping[str, str], members: Mapping[str, keras.Model]
+) -> int:
+    member = members[name]
+    if kind_of(member) is not None:
+        member = members[judges[name]]
+    shape = getattr(member, "output_shape", None) if member.built else None
+    if isinstance(shape, tuple) and len(shape) < 3 and None not in shape[1:]:
+        return math.prod(shape[1:])
+    what = "is not built yet" if shape is None else f"has outputs of shape {shape}"
+    raise ValueError(
+        f'gate="network" measures how well {name!r} predicts, whose network {what}; '
+        "expected (rows, values). Let it begin with keras.Input, and end in "
+        "keras.layers.Dense."
+    )

@@ -11,6 +11,7 @@ from coloss.joint.outputs.logits import Logits
 from coloss.joint.outputs.positions import Reading, read_masked
 from coloss.joint.values.projectors import Key
 from coloss.joint.values.protocols import SupervisedBatch, TermLayers
+from coloss.joint.values.running_errors import Errors
 from coloss.joint.values.term_schedule import OPTIONS
 from coloss.objective import reach
 from coloss.objective.expression import Call, Edge, Port
@@ -59,9 +60,13 @@ class TransferTerms:
 
     def observe(self, training: bool) -> None:
         """Count how often each member that a gate compares is right."""
-        found = {}
-        for name in self.layers.running_accuracy.names:
-            judge = self.layers.running_accuracy.judges.get(name)
+        found, accuracy = {}, self.layers.running_accuracy
+        errors = {name: self._errors(name) for name in accuracy.numbers}
+        for name in accuracy.names:
+            judge = accuracy.judges.get(name)
+            if name in errors:
+                found[name] = errors[name].rows, errors[name].rows
+                continue
             counted = self.batch.counted_classes(name, judge)
             if counted is None:
                 raise ValueError(
@@ -76,7 +81,32 @@ class TransferTerms:
             if self.batch.across is not None:
                 right, rows = self.batch.across(right), self.batch.across(rows)
             found[name] = right, rows
-        self.layers.running_accuracy.observe(found, training)
+        accuracy.observe(found, training, errors)
+
+    def _errors(self, name: str) -> Errors:
+        """Return how far a member that predicts numbers is off on this batch."""
+        values = self.batch.forward.outputs[name]
+        counted = self.batch.counted_numbers(
+            name, self.layers.running_accuracy.judges.get(name)
+        )
+        if counted is None:
+            raise ValueError(
+                f'gate="network" compares skills, and {name!r} has no labels.'
+            )
+        labels, known = counted
+        values = ops.cast(ops.reshape(values, ops.shape(labels)), "float32")
+        weight = ops.expand_dims(ops.cast(known, "float32"), -1)
+
+        def total(of: Tensor) -> Tensor:
+            # Rows that do not count may hold NaN.
+            here = ops.where(weight > 0, of, ops.zeros_like(of))
+            found = ops.sum(here, axis=0)
+            return found if self.batch.across is None else self.batch.across(found)
+
+        rows = total(weight)
+        means = ops.divide_no_nan(total(labels), rows)
+        squares = total(ops.square(labels - values))
+        return Errors(rows[0], squares, means, total(ops.square(labels - means)))
 
     def value(self, term: Call) -> Form:
         """Return a transfer term's value as a linear form.
