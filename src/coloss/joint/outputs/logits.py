@@ -86,9 +86,10 @@ class Logits:
         kind = CUSTOM if loss is None else loss.kind
         if kind not in (*CLASSES, CUSTOM):
             way = (
-                "Numbers come without a confidence, so that there is no row to choose."
+                "Numbers have no confidence by which rows could be chosen."
                 if str(term).startswith("pseudo_label(")
-                else "Use match_logits(source >> learner), or tap a layer with cka or sp."
+                else "Use match_logits(source >> learner), or tap a layer with cka or "
+                "sp."
             )
             raise ValueError(
                 f"`{term}` compares class probabilities, and {name!r} has a {kind} "
