@@ -1,8 +1,8 @@
-"""Which teacher for which case: helpers, a network that sees everything, a recorded one.
+"""Which teacher for which case: helpers, one that sees everything, a recorded one.
 
-Handwritten digits, 100 of 1000 training rows with a label. Three cases: helpers that are
-weaker than the main network (kar with zer and mor; fac with fou and zer), and helpers
-that are stronger (fou with kar and pix). All networks are trained jointly; gains over
+Handwritten digits, 100 of 1000 training rows with a label. Three cases: helpers that
+are weaker than the main network (kar with zer and mor; fac with fou and zer), and
+helpers that are stronger (fou with kar and pix). All networks are trained jointly; gains over
 the same networks without a transfer term, in pairs by seed, on test rows; with the
 controls self-training and twin (each teacher a second network like the main one).
 
@@ -58,7 +58,7 @@ def rows(views, seed):
         seed: of the split.
     """
     split = coloss.data.load_digits_views(views, LABELS, seed)
-    x, y = split.train
+    y = split.train[1]
     known, tables = y >= 0, [_table(p[0], views) for p in vars(split).values()]
     # Scikit-learn's default strength of the penalty.
     model = LogisticRegression(max_iter=1000).fit(tables[0][known], y[known])
@@ -160,11 +160,11 @@ def main():
     text = (
         "# Which teacher for which case\n\nMade by `python "
         f"benchmarks/evidence/fused_teacher.py --seeds {chosen.seeds}`.\n\n"
-        f"{LABELS} labels of 1000 rows, {EPOCHS} epochs, {chosen.seeds} seeds; accuracy "
-        "of the main network in %, gains over `alone` in points, intervals for all arms "
-        "of a table together. `fused` is `learn_from(..., fused=)`; `twin` is `fused` "
-        "with second main networks in the place of all others; `recorded` is a logistic "
-        "regression on all inputs.\n"
+        f"{LABELS} labels of 1000 rows, {EPOCHS} epochs, {chosen.seeds} seeds; "
+        "accuracy of the main network in %, gains over `alone` in points, intervals "
+        "for all arms of a table together. `fused` is `learn_from(..., fused=)`; `twin` "
+        "is `fused` with second main networks in the place of all others; `recorded` "
+        "is a logistic regression on all inputs.\n"
     )
     for case in chosen.cases:
         store = chosen.store and chosen.store / f"{case}.sqlite"

@@ -2,8 +2,8 @@
 
 * One-hundred plant species leaves (UCI, CC BY 4.0), 4 labels a class: the shape of a
   leaf, the weakest view, taught by margin and texture; the margin by shape and texture.
-* PM2.5 of two cities (UCI, CC BY 4.0): the main network sees the measurements of now, its
-  teachers those of the 8 hours to come as well, which nobody has at the time of use.
+* PM2.5 of two cities (UCI, CC BY 4.0): the main network sees the measurements of now,
+  its teachers those of the 8 hours to come, which nobody has at the time of use.
   Beside it ridge regression and LuPTS (Karlsson et al. 2022, arXiv:2110.14993).
 
     KERAS_BACKEND=jax python benchmarks/evidence/other_data.py --data FOLDER --seeds 20

@@ -1,9 +1,9 @@
 """What scikit-learn reaches on the same rows: logistic regression and an SVM.
 
 Of numbers: ridge regression. They see the labeled training rows, choose C on
-validation rows, and are measured on test rows. With all inputs concatenated they say what
-the inputs hold together; with the main network's inputs alone, what a plain model makes of
-them.
+validation rows, and are measured on test rows. With all inputs concatenated they say
+what the inputs hold together; with the main network's inputs alone, what a plain model
+makes of them.
 """
 
 from __future__ import annotations
