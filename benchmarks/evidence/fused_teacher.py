@@ -2,9 +2,10 @@
 
 Handwritten digits, 100 of 1000 training rows with a label. Three cases: helpers that
 are weaker than the main network (kar with zer and mor; fac with fou and zer), and
-helpers that are stronger (fou with kar and pix). All networks are trained jointly; gains over
-the same networks without a transfer term, in pairs by seed, on test rows; with the
-controls self-training and twin (each teacher a second network like the main one).
+helpers that are stronger (fou with kar and pix). All networks are trained jointly;
+gains over the same networks without a transfer term, in pairs by seed, on test rows;
+with the controls self-training and twin (each teacher a second network like the main
+one).
 
     KERAS_BACKEND=jax python benchmarks/evidence/fused_teacher.py --seeds 20
 """
@@ -162,9 +163,9 @@ def main():
         f"benchmarks/evidence/fused_teacher.py --seeds {chosen.seeds}`.\n\n"
         f"{LABELS} labels of 1000 rows, {EPOCHS} epochs, {chosen.seeds} seeds; "
         "accuracy of the main network in %, gains over `alone` in points, intervals "
-        "for all arms of a table together. `fused` is `learn_from(..., fused=)`; `twin` "
-        "is `fused` with second main networks in the place of all others; `recorded` "
-        "is a logistic regression on all inputs.\n"
+        "for all arms of a table together. `fused` is `learn_from(..., fused=)`; "
+        "`twin` is `fused` with second main networks in the place of all others; "
+        "`recorded` is a logistic regression on all inputs.\n"
     )
     for case in chosen.cases:
         store = chosen.store and chosen.store / f"{case}.sqlite"
