@@ -7,7 +7,7 @@ new Keras changes it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,10 @@ import keras
 import numpy as np
 from keras import tree
 from keras.src.backend import get_keras_mask, set_keras_mask
-from keras.src.backend.common.global_state import get_global_attribute
+from keras.src.backend.common.global_state import (
+    get_global_attribute,
+    set_global_attribute,
+)
 from keras.src.backend.config import is_nnx_enabled
 from keras.src.random.seed_generator import (
     GLOBAL_SEED_GENERATOR,
@@ -53,6 +56,25 @@ def attach_mask(value: Tensor, mask: Tensor) -> None:
 def may_overwrite(filepath: FilePath) -> bool:
     """Ask on the terminal whether a file may be replaced, as Keras's `save` asks."""
     return bool(ask_to_proceed_with_overwrite(filepath))
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Let variables that are made inside have shapes, and take no memory.
+
+    They never get a value: what is made inside tells its size, and is thrown away.
+    """
+    before = get_global_attribute(_WAITING)
+    set_global_attribute(_WAITING, [])
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        set_global_attribute(_WAITING, before or [])
+
+
+_WAITING = "uninitialized_variables"
+"""Where Keras notes variables that are to get their values later."""
 
 
 def variable_scope(model: keras.Model) -> AbstractContextManager[object]:

@@ -18,6 +18,7 @@ from coloss.cli.errors import CliError
 from coloss.data import Standardizer
 from coloss.joint import Inputs, JointModel, Recorded
 from coloss.joint.inputs.input_order import symbols_by_key
+from coloss.joint.saving.foreign import ForeignFileError, load_foreign
 from coloss.names import counted
 
 
@@ -139,12 +140,12 @@ def _built(
 
 def _loaded(name: str, path: Path) -> keras.Model:
     key = f"members.{name}.model"
-    if not path.exists():
-        raise CliError(f"{key}: there is no file '{path}'.")
     try:
-        network = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Keras raises what it likes here.
-        raise CliError(f"{key}: '{path}' cannot be loaded: {_first(error)}") from None
+        network = load_foreign(path, compile=False)
+    except FileNotFoundError:
+        raise CliError(f"{key}: there is no file '{path}'.") from None
+    except ForeignFileError as error:
+        raise CliError(f"{key}: {error}.") from None
     if not isinstance(network, keras.Model) or isinstance(network, JointModel):
         raise CliError(
             f"{key}: '{path}' holds a {type(network).__name__}; expected the network "

@@ -97,11 +97,10 @@ def _loaded(path: Path) -> Any:
             f"there is no '{path}': the run was ended before its first checkpoint, or "
             "is a study."
         )
-    import keras
-
     import coloss.joint  # noqa: F401  # Registers the joint model with Keras.
+    from coloss.joint.saving.foreign import ForeignFileError, load_foreign
 
     try:
-        return keras.saving.load_model(path)
-    except (OSError, ValueError, TypeError) as error:
-        raise CliError(f"'{path}' cannot be loaded: {error}") from None
+        return load_foreign(path)
+    except ForeignFileError as error:
+        raise CliError(f"{error}.") from None

@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 
 from coloss.joint.keras_internals import may_overwrite
+from coloss.joint.saving.archive import seal
 from coloss.typing import FilePath
 from coloss.writing import whole
 
@@ -44,6 +45,8 @@ def save_whole(
         return
     with whole(filepath) as partial:
         save(partial, zipped=zipped, **options)
+        if partial.suffix == ".keras":
+            seal(partial)
 
 
 def save_weights_whole(
