@@ -299,7 +299,9 @@ FILES: dict[str, Callable[[Path, Path], None]] = {
     "CVE-2025-8747, another model by `load_model`": _class(
         "load_model", "keras.models", filepath="other.h5"
     ),
-    "CVE-2025-8747, a class beside the functions": _named("keras.src.utils", "get_file"),
+    "CVE-2025-8747, a class beside the functions": _named(
+        "keras.src.utils", "get_file"
+    ),
     "CVE-2025-9906, safe mode off, then code": _unsafe,
     "CVE-2025-12058, a vocabulary from a file": _vocabulary(None),
     "CVE-2025-12058, of whole numbers": _vocabulary(None, "IntegerLookup"),

@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import pytest
 
+from coloss.checksum import DamagedFileError
 from coloss.run_folder import TABLES, RunFolder
 
 
@@ -44,12 +45,26 @@ def test_an_unknown_table_is_refused(run):
 
 def test_a_line_of_the_log_that_was_cut_off_is_left_out(run):
     run.append_log("epoch", epoch=0, loss=1.5)
-    run.append_log("end")
+    run.append_log("epoch", epoch=1, loss=1.0)
     with (run.path / "log.jsonl").open("a") as file:
         file.write('{"event": "epo')
     first, last = run.log
     assert (first["event"], first["epoch"], first["loss"]) == ("epoch", 0, 1.5)
-    assert last["event"] == "end"
+    assert last["epoch"] == 1
+
+
+def test_a_log_that_is_complete_is_compared(run):
+    run.append_log("epoch", epoch=0)
+    run.append_log("end")
+    run.append_log("resume")  # And goes on.
+    run.append_log("end")
+    assert [one["event"] for one in run.log] == ["epoch", "end", "resume", "end"]
+    with (run.path / "log.jsonl").open("a") as file:
+        file.write("\n")
+    with pytest.raises(
+        DamagedFileError, match=r"log\.jsonl' is not as coloss wrote it"
+    ):
+        _ = run.log
 
 
 def test_a_file_is_replaced_whole(run):

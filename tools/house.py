@@ -28,7 +28,7 @@ FLOORS: Floors = (
     ("joint",),
     ("transfer", "weighting", "aggregation", "data"),
     ("objective", "owned_folder", "digest"),
-    ("registry", "doubts"),
+    ("registry", "doubts", "checksum"),
     ("_backend", "_pages", "_version", "names", "checking", "writing", "typing"),
 )
 """From the top: a room imports rooms below it, and those beside it never."""

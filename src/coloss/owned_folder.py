@@ -3,7 +3,11 @@
 The file `.coloss.json` marks it and lists every file that coloss wrote there, with the
 SHA-256 of what it wrote. A name is listed before its file is written. So a file is the
 user's if it is not listed, or if it is listed and holds something else; and a folder
-without the mark is the user's altogether.
+without the mark is the user's altogether. The mark is written in one way only, and
+holds a SHA-256 of itself.
+
+The same list tells what is damaged: `check` and `read` refuse a file that holds
+something else.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from coloss.writing import PARTIAL, whole, write_text
+from coloss.checksum import DamagedFileError, digest_of, read_plain
+from coloss.writing import PARTIAL, whole, write_bytes
 
 MARK = ".coloss.json"
 _ABOUT = (
@@ -72,7 +77,7 @@ class OwnedFolder:
         with whole(path) as partial:
             yield partial
             before = (self._listed() or {}).get(name) or []
-            self._list(name, [*before[-1:], _digest(partial)])
+            self._list(name, [*before[-1:], digest_of(partial)])
 
     def growing(self, name: str) -> Path:
         """List a file that is written to bit by bit, and return its path.
@@ -83,11 +88,66 @@ class OwnedFolder:
         Raises:
             FileExistsError: if a file is there that coloss did not write.
         """
-        if name not in (self._listed() or {}):
+        if (self._listed() or {}).get(name, []) is not None:
             if "*" not in name:
                 self._checked(name)
             self._list(name, None)
         return self.path / name
+
+    def finished(self, name: str) -> None:
+        """List what a file that grew holds: from now on it is compared.
+
+        Args:
+            name: of the file, listed by `growing`.
+        """
+        self._list(name, [digest_of(self.path / name)])
+
+    def check(self) -> None:
+        """Compare every file with what coloss wrote; files that still grow are not.
+
+        Raises:
+            DamagedFileError: naming the first file that holds something else, or the
+                mark, if that is missing or damaged.
+        """
+        for name, contents in self._listed_or_damaged().items():
+            path = self.path / name
+            if contents is not None and os.path.lexists(path):
+                self._compare(name, digest_of(path) if path.exists() else "", contents)
+
+    def read(self, name: str) -> bytes | None:
+        """Return what a file holds; None where there is none.
+
+        Args:
+            name: of the file.
+
+        Raises:
+            DamagedFileError: if it holds something else than coloss wrote.
+        """
+        path = self.path / name
+        if not os.path.lexists(path):
+            return None
+        content, listed = read_plain(path), self._listed_or_damaged()
+        contents = listed.get(name, [])
+        if contents is not None:
+            self._compare(name, hashlib.sha256(content).hexdigest(), contents)
+        return content
+
+    def _compare(self, name: str, found: str, contents: list[str]) -> None:
+        if found not in contents:
+            raise DamagedFileError(
+                f"'{self.path / name}' is not as coloss wrote it (SHA-256): it is "
+                "damaged, or somebody changed it"
+            )
+
+    def _listed_or_damaged(self) -> dict[str, Contents]:
+        listed = self._listed()
+        if listed is None:
+            what = "is damaged" if os.path.lexists(self.path / MARK) else "is missing"
+            raise DamagedFileError(
+                f"'{self.path / MARK}' {what}: nobody can tell whether the files of "
+                "this run are as coloss wrote them"
+            )
+        return listed
 
     def foreign(self, most: int = 4) -> list[str]:
         """Return names of what is in the folder and not coloss's own, sorted.
@@ -169,7 +229,7 @@ class OwnedFolder:
             return False
         if name in listed:
             contents = listed[name]
-            return contents is None or _digest(path) in contents
+            return contents is None or digest_of(path) in contents
         patterns = [key for key, value in listed.items() if value is None]
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
@@ -195,18 +255,18 @@ class OwnedFolder:
         if mark.is_symlink() or not mark.is_file():
             return None
         try:
-            files = json.loads(mark.read_text(encoding="utf-8"))["files"]
-        except (ValueError, KeyError, TypeError):
+            content = read_plain(mark)
+            files = json.loads(content)["files"]
+            return files if _signed(files) == content else None
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
-        return files if isinstance(files, dict) else None
 
     def _write(self, files: dict[str, Contents]) -> None:
         # What cannot be read as a list is the user's, too.
         if os.path.lexists(self.path / MARK) and self._listed() is None:
             said = "is no list that coloss wrote; it is kept"
             raise FileExistsError(errno.EEXIST, said, str(self.path / MARK))
-        content = {"about": _ABOUT, "files": files}
-        write_text(self.path / MARK, json.dumps(content, indent=1) + "\n")
+        write_bytes(self.path / MARK, _signed(files))
 
 
 def _is_known_folder(name: str, listed: dict[str, Contents]) -> bool:
@@ -220,6 +280,16 @@ def _is_known_folder(name: str, listed: dict[str, Contents]) -> bool:
     return False
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _signed(files: dict[str, Contents]) -> bytes:
+    """Return a mark, in the one way it is written, with a SHA-256 of itself."""
+    content = {"about": _ABOUT, "files": {n: _contents(c) for n, c in files.items()}}
+    own = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return (json.dumps({**content, "sha256": own}, indent=1) + "\n").encode()
+
+
+def _contents(given: object) -> Contents:
+    if given is None:
+        return None
+    if isinstance(given, list) and all(isinstance(one, str) for one in given):
+        return given
+    raise TypeError("no contents of a file")

@@ -15,14 +15,15 @@
 | `models/NAME.keras`, `model.keras` | each network, and the joint model |
 | `checkpoints/` | the joint model after an epoch |
 | `study.sqlite`, `study*.parquet`, `study.json` | where a study was run |
+| `study.sqlite.sha256` | its SHA-256 |
 | `resume/` | what an unfinished run has and needs to go on: `callbacks.Checkpoint` |
 | `tensorboard/` | files for TensorBoard, where they are asked for |
 | `report.html` | the page |
-| `.coloss.json` | the mark of the folder: which of its files coloss wrote |
+| `.coloss.json` | the mark of the folder: SHA-256 of each file that coloss wrote |
 
 `environment.json` says "finished" last of all: a run that says so is complete.
-Whatever was not written is None when it is read. No Keras is imported here, and
-pandas only for tables.
+Whatever was not written is None when it is read. What is not as it was written is
+refused by name, never read. No Keras is imported here, and pandas only for tables.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coloss.checksum import BESIDE, DamagedFileError, check_beside
 from coloss.owned_folder import OwnedFolder
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ TABLES = (
 FILES = (
     *(CONFIG, ENVIRONMENT, LOG, EXPLANATION, DATA, STUDY, COLUMNS, REPORT, STORE),
     *(f"{name}.parquet" for name in TABLES),
-    *(MODEL, LAST),
+    *(MODEL, LAST, f"{STORE}{BESIDE}"),
 )
 """What every run may write; beside them the networks, by the members' names."""
 
@@ -94,10 +96,11 @@ class RunFolder:
 
     @classmethod
     def opened(cls, path: str | Path) -> RunFolder:
-        """Return the run in a folder that exists.
+        """Return the run in a folder that exists, once all of its files are compared.
 
         Raises:
             FileNotFoundError: if there is no folder, or it holds no run.
+            DamagedFileError: naming a file that is not as coloss wrote it.
         """
         folder = cls(Path(path))
         if not folder.path.is_dir():
@@ -107,6 +110,9 @@ class RunFolder:
                 f"'{path}' holds no run: it has no {CONFIG}. `coloss train` and "
                 "`coloss study` write one."
             )
+        folder.owned.check()
+        if (folder.path / STORE).exists():
+            check_beside(folder.path / STORE)
         return folder
 
     # --- what the files say ------------------------------------------------------
@@ -115,7 +121,10 @@ class RunFolder:
     def config(self) -> dict[str, Any] | None:
         """The configuration, complete."""
         text = self._text(CONFIG)
-        return None if text is None else tomllib.loads(text)
+        try:
+            return None if text is None else tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise self._no_file_of_a_run(CONFIG, error) from None
 
     @property
     def environment(self) -> dict[str, Any] | None:
@@ -238,11 +247,15 @@ class RunFolder:
     def table(self, name: str) -> pd.DataFrame | None:
         """Return a table, one of `TABLES`; None where it was not written."""
         path = self._table_path(name)
-        if not path.exists():
+        if self.owned.read(path.name) is None:
             return None
-        import pandas as pd
+        from coloss.data.readers import DataError
+        from coloss.data.readers.columnar import read_columnar
 
-        return pd.read_parquet(path)
+        try:
+            return read_columnar(path).to_pandas()
+        except DataError as error:
+            raise self._no_file_of_a_run(path.name, error) from None
 
     # --- writing -----------------------------------------------------------------
 
@@ -328,11 +341,13 @@ class RunFolder:
         self._write(path.name, content.getvalue())
 
     def append_log(self, event: str, **fields: object) -> None:
-        """Add a line to the log."""
+        """Add a line to the log; with the event "end" it is complete."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         line = json.dumps(json_safe({"event": event, "time": now, **fields}))
         with self.growing(LOG).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+        if event == "end":
+            self.owned.finished(LOG)
 
     def _table_path(self, name: str) -> Path:
         if name not in TABLES:
@@ -344,12 +359,24 @@ class RunFolder:
             partial.write_bytes(content)
 
     def _text(self, name: str) -> str | None:
-        path = self.path / name
-        return path.read_text(encoding="utf-8") if path.exists() else None
+        content = self.owned.read(name)
+        return None if content is None else content.decode("utf-8", "replace")
 
     def _json(self, name: str) -> dict[str, Any] | None:
         text = self._text(name)
-        return None if text is None else json.loads(text)
+        try:
+            found = None if text is None else json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise self._no_file_of_a_run(name, error) from None
+        if not isinstance(found, dict | None):
+            raise self._no_file_of_a_run(name, "it holds no table")
+        return found
+
+    def _no_file_of_a_run(self, name: str, why: object) -> DamagedFileError:
+        return DamagedFileError(
+            f"'{self.path / name}' is none that coloss wrote: "
+            f"{(str(why).splitlines() or ['unknown'])[0]}"
+        )
 
 
 def json_safe(value: Any) -> Any:

@@ -140,3 +140,20 @@ def test_what_cannot_go_on_is_refused(whole, tmp_path):
         whole, "--resume", "-o", tmp_path / "a"
     )
     assert "give one of them" in told(whole, "--resume", "--force")
+
+
+def test_changes_that_a_person_accepts_are_told(run, whole):
+    config = whole.with_name("other.toml")
+    text = whole.read_text().replace("w = 0.5", "w = 0.25")
+    config.write_text(text)
+    arguments = (config, *OPTIONS, run.path, "--resume")
+    assert "coefficients.w (0.5 there, 0.25 here)" in told(*arguments)
+    said = " ".join(call("train", *arguments, "--accept-changes").split())
+    assert "accepted: coefficients.w (0.5 there, 0.25 here)" in said
+    assert "a checkpoint of another training; accepted: the coefficients" in said
+    assert run.environment["status"] == "finished" and len(run.history) == 5
+
+
+def test_changes_are_accepted_of_a_run_that_goes_on_only(whole, tmp_path):
+    arguments = (whole, *OPTIONS, tmp_path / "run", "--accept-changes")
+    assert "is for a run that goes on: --resume" in told(*arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -17,7 +18,9 @@ import numpy as np
 import pytest
 
 import coloss
+from coloss import checksum
 from coloss.study.engines import sequential
+from coloss.study.store import Store
 
 STUDY = {
     "arms": {"taught": "main + helper + w*distill(helper >> main)"},
@@ -93,6 +96,35 @@ def test_a_file_that_is_no_study_is_refused_and_kept(study, tmp_path):
     with pytest.raises(ValueError, match="no file of a study"):
         study().run(path=path, verbose=False)
     assert path.read_text().startswith("not a data base")
+
+
+def test_changes_that_a_person_accepts_are_told_and_kept(study, tmp_path):
+    path = tmp_path / "study.sqlite"
+    given = {"arms": {"alone": "main"}, "seeds": 1}
+    study(**given).run("sequential", path=path, verbose=False)
+    changed = study(**{**given, "epochs": 4, "seeds": 2})
+    with pytest.raises(ValueError, match=r"--accept-changes"):
+        changed.run("sequential", path=path, verbose=False)
+    with pytest.warns(UserWarning, match="epochs is 3 there and 4 here"):
+        found = changed.run("sequential", path=path, verbose=False, accept_changes=True)
+    assert len(found.frame) == 2
+    # Now it is a study of these; and what was accepted stays in the file.
+    changed.run("sequential", path=path, verbose=False)
+    with pytest.warns(UserWarning, match="null here"):
+        store = Store(path, {}, accept_changes=True)
+    assert store.accepted[0] == "epochs is 3 there and 4 here"
+    store.close()
+
+
+def test_a_kill_between_a_run_and_its_checksum_is_no_damage(study, tmp_path):
+    path = tmp_path / "study.sqlite"
+    first = study(seeds=1).run("sequential", path=path, verbose=False)
+    checksum.begin_writing(path)  # As a kill leaves it, before or after the run.
+    again = study(seeds=1).run("sequential", path=path, verbose=False)
+    assert again.frame.equals(first.frame)
+    assert checksum.check_beside(path)
+    told = checksum.beside(path).read_text()
+    assert told == f"{hashlib.sha256(path.read_bytes()).hexdigest()}  study.sqlite\n"
 
 
 @pytest.mark.slow

@@ -50,6 +50,9 @@ class Checkpoint(keras.callbacks.Callback):
         keep: how many checkpoints stay.
         resume: whether to go on from what is in the folder; False: start anew, in an
             empty folder only.
+        accept_changes: whether to go on from a checkpoint of other data, networks or
+            arguments, as far as its weights fit; a warning says what differs. Else it
+            is refused.
 
     Raises:
         TypeError, ValueError: for arguments that cannot be used.
@@ -68,6 +71,7 @@ class Checkpoint(keras.callbacks.Callback):
         every: Every = "epoch",
         keep: int = 2,
         resume: bool = True,
+        accept_changes: bool = False,
     ) -> None:
         """Check the arguments; nothing is read or written yet."""
         super().__init__()
@@ -77,7 +81,7 @@ class Checkpoint(keras.callbacks.Callback):
             # On the instance: Keras asks whether there is such a function at all, and
             # calls those that there are at every step.
             self.on_train_batch_end = self._after_step
-        self.resume = bool(resume)
+        self.resume, self.accept_changes = bool(resume), bool(accept_changes)
         self._folder = CheckpointFolder(
             Path(folder), COUNT.integer("`keep` of Checkpoint", keep)
         )
@@ -139,10 +143,18 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _check(self, found: Found) -> None:
         differs = difference(found.about.fingerprint, self._fingerprint)
-        if differs:
+        if differs and not self.accept_changes:
             raise CheckpointError(
                 f"{found.path} is a checkpoint of another training. What differs: "
-                f"{differs}. Train as before to go on, or give another folder."
+                f"{differs}. Train as before to go on, or give another folder; or "
+                "accept the difference: `accept_changes=True`, --accept-changes."
+            )
+        if differs:
+            warnings.warn(
+                f"training goes on from {found.path}, a checkpoint of another "
+                f"training; accepted: {differs}.",
+                UserWarning,
+                stacklevel=2,
             )
         other = difference(found.about.versions, versions())
         if other:

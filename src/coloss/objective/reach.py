@@ -35,6 +35,17 @@ _OPERATIONS: dict[str, Callable[[float, float], object]] = {
 
 def literal(node: Expression) -> float | None:
     """Return the value of an expression made of numbers only, else None."""
+    # Trees never change, and are asked again at every node above: noted in the node.
+    known = vars(node)
+    if _LITERAL not in known:
+        known[_LITERAL] = _literal(node)
+    return known[_LITERAL]
+
+
+_LITERAL = "_literal"
+
+
+def _literal(node: Expression) -> float | None:
     if isinstance(node, Number):
         return node.value
     if isinstance(node, Negative):

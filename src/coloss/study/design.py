@@ -151,6 +151,7 @@ class Study:
         path: str | Path | None = None,
         verbose: bool = True,
         references: bool = False,
+        accept_changes: bool = False,
         **options: Any,
     ) -> StudyResult:
         """Train what has not been trained yet, and return the result.
@@ -165,6 +166,8 @@ class Study:
             verbose: whether to show a progress bar.
             references: whether to measure classifiers of scikit-learn beside the arms,
                 on the rows of the baseline; see `coloss.study.references`.
+            accept_changes: whether to go on with a file whose runs had other data,
+                networks or settings; a warning says which. Else they are refused.
             **options: of the engine: `chunk` and `form` of "jax"; `num_cpus`,
                 `num_gpus`, `workers`, `retries` and `address` of "ray".
 
@@ -178,7 +181,7 @@ class Study:
         compute = choose(engine, options)
         trials, training = self.prepare()
         prints = self.fingerprints(self.arms, training.parts) if path else {}
-        store = Store(path, self.description(training), prints)
+        store = Store(path, self.description(training), prints, accept_changes)
         try:
             beside = self._references() if references else None
             done = store.records()
@@ -253,6 +256,7 @@ class Study:
         engine: str = "auto",
         path: str | Path | None = None,
         verbose: bool = True,
+        accept_changes: bool = False,
         **options: Any,
     ) -> Tuned:
         """Find an arm's best coefficients and learning rate on validation rows.
@@ -273,6 +277,7 @@ class Study:
             path: a file to which each finished run is written; a second call does
                 not do it again. None: nothing is written.
             verbose: whether to show progress bars.
+            accept_changes: as in `run`.
             **options: of the engine.
 
         Returns:
@@ -294,6 +299,7 @@ class Study:
             engine=engine,
             path=path,
             verbose=verbose,
+            accept_changes=accept_changes,
             options=options,
         )
 

@@ -112,13 +112,16 @@ def tune(
     engine: str,
     path: str | Path | None,
     verbose: bool,
+    accept_changes: bool,
     options: dict[str, Any],
 ) -> Tuned:
     """Return an arm's best point; see `Study.tune`."""
     checks.known("`arm`", arm, study.arms)
     checks.one_of("sampler", sampler, SAMPLERS)
     checks.one_of("budget", budget, BUDGETS)
-    measured = Measured(study, arm, choose(engine, options), path, verbose)
+    measured = Measured(
+        study, arm, choose(engine, options), path, verbose, accept_changes
+    )
     try:
         if sampler == "optuna":
             _with_optuna(measured, trials)
@@ -138,6 +141,7 @@ class Measured:
         engine: what trains.
         path: a file for finished runs, or None.
         verbose: whether to show progress bars.
+        accept_changes: as in `Study.run`.
 
     Attributes:
         arm: the arm itself.
@@ -152,6 +156,7 @@ class Measured:
         engine: Engine,
         path: str | Path | None,
         verbose: bool,
+        accept_changes: bool = False,
     ) -> None:
         """Compile the arm; no test row is read."""
         self.study, self.arm, self._engine = study, study.arms[arm], engine
@@ -160,9 +165,8 @@ class Measured:
         self._verbose = verbose
         told = {**study.description(self._training), "tuned": arm}
         parts = self._training.parts
-        self._store = Store(
-            path, told, study.fingerprints([arm], parts) if path else {}
-        )
+        prints = study.fingerprints([arm], parts) if path else {}
+        self._store = Store(path, told, prints, accept_changes)
         self._known = {k: self._value(r) for k, r in self._store.records().items()}
         self._rows: list[dict[str, Any]] = []
         self._final: dict[Point, float] = {}

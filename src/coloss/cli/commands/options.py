@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from coloss.checksum import DamagedFileError
 from coloss.cli import signals
 from coloss.cli.errors import CliError, Exit
 from coloss.cli.program_cache import keep_programs
@@ -24,6 +25,13 @@ Json = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+AcceptChanges = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changes",
+        help="Go on over other data, networks or settings; what differs is told.",
+    ),
+]
 ConfigFile = Annotated[
     Path, typer.Argument(help="Configuration, as `coloss init` writes it.")
 ]
@@ -57,9 +65,9 @@ def answering(
             if not any_backend:
                 _check_backend()
             yield output
-    except CliError as error:
-        output.error(error)
-        raise typer.Exit(error.code) from None
+    except (CliError, DamagedFileError) as error:
+        output.error(told := _sentence(error))
+        raise typer.Exit(told.code) from None
     except KeyboardInterrupt as error:
         output.error(CliError("interrupted; what was not saved yet is lost."))
         raise typer.Exit(signals.code_of(error)) from None
@@ -116,6 +124,16 @@ def _told_as_asked() -> Iterator[None]:
         if number is None:
             raise
         raise signals.Ended(number) from None
+
+
+def _sentence(error: CliError | DamagedFileError) -> CliError:
+    if isinstance(error, CliError):
+        return error
+    return CliError(
+        f"{error}.",
+        note="Take it from a copy; or move it out of the folder, if that part of the "
+        "run is not needed.",
+    )
 
 
 def _check_backend() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from coloss.cli.commands.options import (
+    AcceptChanges,
     ConfigFile,
     Force,
     Json,
@@ -38,6 +39,7 @@ def study(
     seeds: Annotated[int | None, typer.Option(min=2, help="For study.seeds.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="For study.epochs.")] = None,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    accept_changes: AcceptChanges = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -59,4 +61,12 @@ def study(
         refusing_an_impossible_folder(folder)
         from coloss.cli.runs.study import run_study
 
-        run_study(settings, config, folder, out, force, report)
+        run_study(
+            settings,
+            config,
+            folder,
+            out,
+            force=force,
+            report=report,
+            accept_changes=accept_changes,
+        )

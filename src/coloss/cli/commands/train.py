@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from coloss.cli.commands.options import (
+    AcceptChanges,
     ConfigFile,
     Force,
     Json,
@@ -51,6 +52,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished run.")
     ] = False,
+    accept_changes: AcceptChanges = False,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -61,6 +63,8 @@ def train(
             raise CliError(
                 "--resume goes on with a run, and --force deletes it: give one of them."
             )
+        if accept_changes and not resume:
+            raise CliError("--accept-changes is for a run that goes on: --resume.")
         from coloss.cli.config import load
         from coloss.cli.config.overrides import overridden
 
@@ -81,5 +85,6 @@ def train(
             force=force,
             report=report,
             resume=resume,
+            accept_changes=accept_changes,
         )
         raise typer.Exit(code)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from coloss import report
 from coloss.callbacks import Checkpoint, GradientFlow
+from coloss.checkpoint.pace import Every
 from coloss.cli.config import Config, resolved
 from coloss.cli.errors import CliError, Exit
 from coloss.cli.output import Output
@@ -119,6 +120,7 @@ def train(
     *,
     page: bool,
     resume: bool = False,
+    accept_changes: bool = False,
 ) -> Exit:
     """Train, and write the run.
 
@@ -131,6 +133,7 @@ def train(
         output: for words on the way.
         page: whether to write the page, where training did not fail.
         resume: whether a run goes on.
+        accept_changes: whether it may go on with other data, networks or arguments.
 
     Returns:
         How it ended. Whatever it is, networks and tables are in the folder.
@@ -138,7 +141,8 @@ def train(
     started = time.monotonic()
     facts = _begin(session, run, "resume" if resume else "start")
     with _told_how_it_ended(run, facts):
-        status, error, best = _fit(session, run, output)
+        keeper = _keeper(session, run, accept_changes)
+        status, error, best = _fit(session, run, output, keeper)
         save_models(session.joint, run)
         if status != "failed":
             found = evaluation(session.joint, session.source)
@@ -203,12 +207,11 @@ def _begin(session: Session, run: RunFolder, event: str) -> dict[str, Any]:
 
 
 def _fit(
-    session: Session, run: RunFolder, output: Output
+    session: Session, run: RunFolder, output: Output, keeper: Checkpoint
 ) -> tuple[str, str | None, int | None]:
     """Return the status, the error, and the best epoch."""
     config, joint = session.config, session.joint
     training = config.training
-    keeper = _keeper(session, run)
     interrupt, flow = Interrupt(output, keeper.leave), _flow(session)
     best = keras.callbacks.EarlyStopping(
         config.monitor,
@@ -220,7 +223,7 @@ def _fit(
     with (
         output.progress(training.epochs, "epoch") as tracker,
         interrupt.listening(),
-        _noted(output.note),
+        noted(output.note),
     ):
         journal = Journal(run, output, tracker, _shown(config))
         callbacks = [*flow, best, *trackers(config, run), journal, keeper]
@@ -247,13 +250,14 @@ def _fit(
     return status, error, best.best_epoch if best.best_weights is not None else None
 
 
-def _keeper(session: Session, run: RunFolder) -> Checkpoint:
+def _keeper(session: Session, run: RunFolder, accept_changes: bool) -> Checkpoint:
     """Return what keeps all that a killed run needs to go on."""
     batch = session.config.training.batch_size
     x = session.source.fit_arguments(batch, session.config.training.seed)["x"]
     # In the middle of an epoch the order of rows is known of arrays only.
     folder = run.resume_folder()
-    return Checkpoint(folder, EVERY) if isinstance(x, dict) else Checkpoint(folder)
+    every: Every = EVERY if isinstance(x, dict) else "epoch"
+    return Checkpoint(folder, every, accept_changes=accept_changes)
 
 
 def _flow(session: Session) -> list[GradientFlow]:
@@ -269,7 +273,7 @@ def _shown(config: Config) -> list[str]:
 
 
 @contextmanager
-def _noted(note: Callable[[str], None]) -> Iterator[None]:
+def noted(note: Callable[[str], None]) -> Iterator[None]:
     """Tell warnings that are for the user as notes, each once."""
     seen: set[str] = set()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from coloss.checksum import BESIDE
 from coloss.cli.config import Config, resolved
 from coloss.cli.config.coefficients import as_schedule
 from coloss.cli.config.training import Arm, StudyTable
@@ -22,6 +23,7 @@ from coloss.cli.runs.claim import claim, claim_again, clear
 from coloss.cli.runs.in_memory import InMemory
 from coloss.cli.runs.networks import build_joint, compile_arguments, optimizer_of
 from coloss.cli.runs.rows import Rows, read_rows
+from coloss.cli.runs.session import noted
 from coloss.cli.runs.settle import settled
 from coloss.cli.runs.source_base import outputs_of, standardizes
 from coloss.cli.signals import code_of
@@ -38,7 +40,14 @@ if TYPE_CHECKING:
 
 
 def run_study(
-    config: Config, path: Path, folder: Path, output: Output, force: bool, report: bool
+    config: Config,
+    path: Path,
+    folder: Path,
+    output: Output,
+    *,
+    force: bool,
+    report: bool,
+    accept_changes: bool = False,
 ) -> None:
     """Run a study, or go on with it, and write its folder.
 
@@ -49,6 +58,7 @@ def run_study(
         output: for words on the way.
         force: whether to begin anew.
         report: whether to write the page.
+        accept_changes: whether to go on over changed data, networks or settings.
 
     Raises:
         CliError: if something cannot be used, or the study was interrupted.
@@ -69,7 +79,7 @@ def run_study(
     run.write_json("data.json", source.describe())
     run.write_json(ENVIRONMENT, facts)
     try:
-        result = _results(study, run, config, output)
+        result = _results(study, run, config, output, accept_changes)
     except CliError as error:
         asked = error.code in (Exit.INTERRUPTED, Exit.TERMINATED)
         ended = "interrupted" if asked else "failed"
@@ -198,14 +208,21 @@ def _standardized(values: np.ndarray, train: np.ndarray) -> np.ndarray:
 
 
 def _results(
-    study: Study, run: RunFolder, config: Config, output: Output
+    study: Study, run: RunFolder, config: Config, output: Output, accept_changes: bool
 ) -> StudyResult:
     engine = config.study.engine if config.study else "auto"
     run.growing(f"{STORE}-*")  # SQLite writes a journal beside it.
+    run.growing(f"{STORE}{BESIDE}")
     store, total = run.growing(STORE), len(study.runs)
     try:
-        with output.progress(total, "run") as tracker, _watched(store, tracker):
-            return study.run(engine=engine, path=store, verbose=False)
+        with (
+            output.progress(total, "run") as tracker,
+            _watched(store, tracker),
+            noted(output.note),
+        ):
+            return study.run(
+                engine=engine, path=store, verbose=False, accept_changes=accept_changes
+            )
     except KeyboardInterrupt as error:
         raise CliError(
             f"interrupted: {finished_runs(store)} of {counted(total, 'run')} kept.",

@@ -26,6 +26,7 @@ def run_training(
     force: bool,
     report: bool,
     resume: bool,
+    accept_changes: bool = False,
 ) -> Exit:
     """Train, and return the exit code.
 
@@ -37,6 +38,7 @@ def run_training(
         force: whether an old run may be replaced.
         report: whether to write the page.
         resume: whether to go on with the run that is in the folder.
+        accept_changes: whether to go on over another configuration or other data.
 
     Raises:
         CliError: before anything is written, if something cannot be used.
@@ -50,7 +52,7 @@ def run_training(
     session = prepare(config, path.parent, output)
     run = RunFolder(folder)
     if resume:
-        _check_same(run, session.config)
+        _check_same(run, session.config, output if accept_changes else None)
     else:
         clear(folder, force)
     told = session.source.describe()
@@ -60,7 +62,14 @@ def run_training(
         output.note(note)
     output.say(str(session.explanation))
     try:
-        code = train(session, run, output, page=report, resume=resume)
+        code = train(
+            session,
+            run,
+            output,
+            page=report,
+            resume=resume,
+            accept_changes=accept_changes,
+        )
     except CheckpointError as error:
         raise CliError(str(error)) from None
     _tell_end(session, run, output)
@@ -83,19 +92,28 @@ def _check_unfinished(folder: Path) -> None:
         )
 
 
-def _check_same(run: RunFolder, config: Config) -> None:
-    """Refuse to go on with another configuration, and say what differs."""
+def _check_same(run: RunFolder, config: Config, accepting: Output | None) -> None:
+    """Refuse to go on with another configuration, and say what differs.
+
+    Args:
+        run: that goes on.
+        config: the present one.
+        accepting: where to say it, if it is no reason to refuse; None: it is.
+    """
     before, now = _flat(run.config or {}), _flat(without_none(resolved(config)))
     differs = [
         f"{key} ({before.get(key)!r} there, {now.get(key)!r} here)"
         for key in dict.fromkeys([*before, *now])
         if before.get(key) != now.get(key)
     ]
-    if differs:
+    if differs and accepting is not None:
+        accepting.note(f"another configuration, accepted: {'; '.join(differs)}")
+    elif differs:
         raise CliError(
             f"--resume: the run in '{run.path}' has another configuration: "
             f"{'; '.join(differs)}.",
-            note="Go on with the same configuration and options, or train anew.",
+            note="Go on with the same configuration and options, or train anew; or "
+            "accept the difference: --accept-changes.",
         )
 
 

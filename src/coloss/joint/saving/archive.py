@@ -127,7 +127,9 @@ def _check_end(file: IO[bytes]) -> int:
         if comment and tail[len(_SEAL) :] != _digest(file, size - length - 2):
             raise _damaged("its SHA-256 is not the one that it was written with")
         return start
-    raise ForeignFileError("is no `.keras` file as Keras or coloss write it, or damaged")
+    raise ForeignFileError(
+        "is no `.keras` file as Keras or coloss write it, or damaged"
+    )
 
 
 def _check_entries(archive: zipfile.ZipFile, size: int) -> None:
@@ -160,7 +162,9 @@ def _check_headers(archive: zipfile.ZipFile, file: IO[bytes], size: int) -> None
     for entry in archive.infolist():
         file.seek(entry.header_offset)
         local = _LOCAL.unpack(file.read(_LOCAL.size))
-        name = entry.orig_filename.encode("utf-8" if entry.flag_bits & 0x800 else "cp437")
+        name = entry.orig_filename.encode(
+            "utf-8" if entry.flag_bits & 0x800 else "cp437"
+        )
         central += _CENTRAL + len(name) + len(entry.extra) + len(entry.comment)
         if file.read(local[9]) != name or local[0] != b"PK\x03\x04":
             raise _damaged(f"two names of the entry {entry.filename!r}")

@@ -74,7 +74,9 @@ def check_config(text: bytes) -> dict[str, object]:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         first = str(error).splitlines()[0] if str(error) else "nested too deeply"
-        raise ForeignFileError(f"has a configuration that is no JSON: {first}") from None
+        raise ForeignFileError(
+            f"has a configuration that is no JSON: {first}"
+        ) from None
     if not isinstance(config, dict) or "class_name" not in config:
         raise ForeignFileError("has a configuration of no network")
     own = frozenset(keras.saving.get_custom_objects())
@@ -144,7 +146,9 @@ def _check_class(name: str, module: str | None) -> None:
             return
     elif module in _CLASSES:
         found = reduce(
-            lambda at, step: getattr(at, step, None), [*module.split(".")[1:], name], keras
+            lambda at, step: getattr(at, step, None),
+            [*module.split(".")[1:], name],
+            keras,
         )
         if inspect.isclass(found):
             return

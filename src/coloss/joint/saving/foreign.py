@@ -19,9 +19,9 @@ from coloss.joint.saving.archive import CONFIG, ForeignFileError
 from coloss.joint.saving.config_rules import check_config
 
 SECONDS = 600
-"""That the process which looks at the weights may take, all in all."""
+"""That the process which looks at the weights may take."""
 SPARE = 2**24
-"""Numbers that a network may have beside those in its file: random layers, constants."""
+"""Numbers that a network may have beside those in its file, as of random layers."""
 
 
 def load_foreign(path: Path, *, compile: bool = True) -> keras.Model:

@@ -13,6 +13,8 @@ import math
 import sys
 import zipfile
 
+import h5py
+
 FREE, GROWTH = 64 * 2**20, 100
 """What one array may unpack to: bytes, or times what is stored, whichever is more."""
 MOST_OBJECTS = 1_000_000
@@ -47,8 +49,6 @@ def look(content: bytes) -> int:
         ValueError: if it holds a link, or an array that is not in the file itself, or
             is larger than what is stored of it.
     """
-    import h5py
-
     total = 0
     with h5py.File(io.BytesIO(content), "r") as file:
         waiting, seen = [file["/"]], 0
@@ -77,7 +77,7 @@ def look(content: bytes) -> int:
     return total
 
 
-def _array(found, name: str, size: int, before: int) -> int:  # type: ignore[no-untyped-def]
+def _array(found: h5py.Dataset, name: str, size: int, before: int) -> int:
     if found.external:
         raise ValueError(f"reads the array {name!r} from another file")
     if found.is_virtual:
@@ -102,11 +102,12 @@ def main(path: str) -> None:
         size = archive.getinfo("model.weights.h5").file_size
         limit(size)
         try:
-            answer = {"bytes": look(archive.read("model.weights.h5"))}
+            found: int | str = look(archive.read("model.weights.h5"))
+            kind = "bytes"
         except Exception as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            answer = {"error": first}
-    print(json.dumps(answer))
+            found = (str(error).splitlines() or [type(error).__name__])[0]
+            kind = "error"
+    print(json.dumps({kind: found}))
 
 
 if __name__ == "__main__":
