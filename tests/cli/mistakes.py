@@ -423,7 +423,7 @@ FILES = [
     ),
     Mistake(
         "a saved network that is none",
-        "cannot be loaded",
+        "is no `.keras` file",
         'data = "text.npz"',
         'data = "text.npz"\nmodel = "net.keras"',
         write("net.keras", ""),

@@ -151,7 +151,7 @@ def test_changes_that_a_person_accepts_are_told(run, whole):
     said = " ".join(call("train", *arguments, "--accept-changes").split())
     assert "accepted: coefficients.w (0.5 there, 0.25 here)" in said
     assert "a checkpoint of another training; accepted: the coefficients" in said
-    assert run.environment["status"] == "finished" and len(run.history) == 5
+    assert run.environment["status"] == "finished"
 
 
 def test_changes_are_accepted_of_a_run_that_goes_on_only(whole, tmp_path):

@@ -20,6 +20,7 @@ from coloss.joint.keras_internals import (
     traces_with_flax,
     variable_scope,
     whole_batch,
+    without_values,
 )
 
 pytestmark = pytest.mark.backend
@@ -136,3 +137,12 @@ def test_a_board_that_profiles_is_known():
     board._init_profile_batch(3)
     assert profiles_batches(board)
     assert traces_with_flax() is False
+
+
+def test_variables_without_values_take_no_memory():
+    with without_values():
+        network = keras.Sequential([keras.Input((10**6,)), keras.layers.Dense(10**6)])
+        assert [tuple(v.shape) for v in network.variables] == [(10**6,) * 2, (10**6,)]
+    # Nothing of it is left for the next network to make.
+    again = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    assert again.predict(np.ones((1, 2)), verbose=0).shape == (1, 3)

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from coloss.checking import COUNT
-from coloss.checkpoint import callback_states, generators, variables
+from coloss.checkpoint import accepted, callback_states, generators, variables
 from coloss.checkpoint.beside import Beside
 from coloss.checkpoint.files import About, CheckpointError, packed
 from coloss.checkpoint.fingerprint import difference, fingerprint, versions
@@ -87,6 +87,7 @@ class Checkpoint(keras.callbacks.Callback):
         )
         self._fit: PresentFit | None = None
         self._found: Found | None = None
+        self._kept: accepted.Settings = []
         self._fingerprint: dict[str, str] = {}
         self._inside: dict[str, Any] | None = None
         self._epoch, self._held, self._leaving = 0, False, False
@@ -137,6 +138,7 @@ class Checkpoint(keras.callbacks.Callback):
                 f"{self._folder.path} is not empty. Give another folder, or resume."
             )
         self._folder.clear_partial()
+        self._kept = []
         self._found = self._folder.newest()
         if self._found is not None:
             self._check(self._found)
@@ -150,6 +152,8 @@ class Checkpoint(keras.callbacks.Callback):
                 "accept the difference: `accept_changes=True`, --accept-changes."
             )
         if differs:
+            names = accepted.changed(found.about.fingerprint, self._fingerprint)
+            self._kept = accepted.settings(self._fit.model, names) if self._fit else []
             warnings.warn(
                 f"training goes on from {found.path}, a checkpoint of another "
                 f"training; accepted: {differs}.",
@@ -217,6 +221,7 @@ class Checkpoint(keras.callbacks.Callback):
     def _bring_back(self, state: dict[str, Any]) -> None:
         assert self._fit is not None
         variables.write(self.model, state["variables"])
+        accepted.keep(self._kept)
         callback_states.write(self._fit.callbacks, state["callbacks"])
         history = self._history()
         history.epoch, history.history = state["epochs"], state["history"]

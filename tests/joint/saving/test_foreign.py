@@ -68,6 +68,7 @@ def network():
 def test_a_network_comes_back_as_it_was(network, tmp_path, sealed):
     path = tmp_path / "a.keras"
     network.compile(keras.optimizers.AdamW(0.1), "mse", metrics=["mae"])
+    network.train_on_batch(np.ones((2, 4)), np.ones((2, 3)))
     network.save(path)
     if sealed:
         archive.seal(path)

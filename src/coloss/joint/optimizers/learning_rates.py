@@ -20,7 +20,7 @@ def check_learning_rates(optimizer: optimizers.Optimizer | None) -> None:
     Raises:
         ValueError: if a rate is negative, NaN or infinite.
     """
-    for whose, one in _inner(optimizer).items():
+    for whose, one in inner_optimizers(optimizer).items():
         rate = _rate(one)
         if not (math.isfinite(rate) and rate >= 0):
             raise ValueError(
@@ -37,7 +37,7 @@ def warn_of_learning_rates(optimizer: optimizers.Optimizer | None) -> list[str]:
     """
     said = [
         rate_doubt(whose, type(one).__name__, _rate(one), _kinds(one))
-        for whose, one in _inner(optimizer).items()
+        for whose, one in inner_optimizers(optimizer).items()
     ]
     return [sentence for sentence in said if sentence]
 
@@ -47,7 +47,9 @@ def _kinds(optimizer: optimizers.Optimizer) -> list[str]:
     return [kind.__name__.lower() for kind in type(optimizer).__mro__]
 
 
-def _inner(optimizer: optimizers.Optimizer | None) -> dict[str, optimizers.Optimizer]:
+def inner_optimizers(
+    optimizer: optimizers.Optimizer | None,
+) -> dict[str, optimizers.Optimizer]:
     """Return the optimizers by whose they are, for messages."""
     if isinstance(optimizer, optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer
