@@ -105,6 +105,19 @@ def test_a_foreign_run_runs_no_code(command, run, home, tmp_path, monkeypatch):
             assert not hostile.ran(tmp_path) and "evil" not in sys.modules, what
 
 
+def test_an_unfinished_foreign_run_runs_no_code(run, home, tmp_path, monkeypatch):
+    shutil.copy(home / "acoustic.csv", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run.write_json("environment.json", {**run.environment, "status": "running"})
+    state = {"variables": {}, "callbacks": []}
+    step = run.resume_folder() / "step-00000000"
+    files.write(step, files.About(0, 0, False, {}, {}), files.packed(state))
+    with run.writing("resume/model.keras") as partial:
+        hostile.FILES["CVE-2024-3660, a layer of code"](partial, tmp_path)
+    assert "asks for Lambda" in refused("export", run.path, "out.keras")
+    assert not hostile.ran(tmp_path)
+
+
 @pytest.mark.parametrize("what", ["CVE-2024-3660, a layer of code", *hostile.LEGACY])
 def test_a_foreign_member_runs_no_code(what, home, tmp_path):
     write_case(tmp_path)

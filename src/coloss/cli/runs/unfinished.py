@@ -54,15 +54,14 @@ def cut_off_joint(run: RunFolder) -> JointModel:
     Raises:
         CliError: if it cannot be read.
     """
-    import keras
-
     import coloss.joint  # noqa: F401  # Registers the joint model with Keras.
     from coloss.checkpoint import CheckpointError, variables
+    from coloss.joint.saving.foreign import ForeignFileError, load_foreign
 
     found = _newest(run)
     path = run.path / BEGUN
     try:
-        joint = keras.saving.load_model(path)
+        joint: Any = load_foreign(path)
         states = found.state["variables"]
         left_out = {variables.OPTIMIZER, variables.METRICS}
         kept = {name: one for name, one in states.items() if name not in left_out}
@@ -70,7 +69,9 @@ def cut_off_joint(run: RunFolder) -> JointModel:
         best = _best(found)
         if best:
             joint.set_weights(best[1])
-    except (OSError, ValueError, TypeError, CheckpointError) as error:
+    except ForeignFileError as error:
+        raise CliError(f"{error}.") from None
+    except (OSError, LookupError, ValueError, TypeError, CheckpointError) as error:
         raise CliError(f"'{path}' cannot be loaded: {error}") from None
     return joint
 
