@@ -121,6 +121,19 @@ def test_frozen_teacher(short):
     assert "byte-identical after fit: True" in printed
 
 
+def test_recorded_teacher(short):
+    result, _ = short("recorded_teacher")
+    arms = ("alone", "logistic regression", "forest", "forest by heart")
+    check_figures(result["found"], arms, ["fou"])
+    check_gains(result["gains"])
+    rows = importlib.import_module("recorded_teacher").rows
+    (x, y), _ = rows(0, 10)
+    known = y >= 0
+    right = {n: (x[n].argmax(1) == y)[known].mean() for n in ("forest", "by_heart")}
+    assert right["by_heart"] == 1.0 > right["forest"] > 0.5
+    np.testing.assert_array_equal(x["forest"][~known], x["by_heart"][~known])
+
+
 def test_large_inputs(short):
     result, printed = short("large_inputs")
     (case,) = result["results"].values()

@@ -264,6 +264,12 @@ CONFIGURATIONS = [
     Mistake(
         "a baseline", "study.baseline names no arm", "seeds = 2", 'baseline = "alon"'
     ),
+    Mistake(
+        "recorded predictions that have a network",
+        "is not for a member with `outputs`",
+        'data = "text.npz"',
+        'outputs = "text.npz"\nfrozen = true',
+    ),
     Mistake("a control", "did you mean 'twin'", '["twin"]', '["twins"]'),
     Mistake(
         "a control that is an arm",

@@ -15,6 +15,7 @@ from coloss.cli.config import parse
 from coloss.cli.errors import CliError, Exit
 from coloss.cli.runs.networks import build_joint, compile_joint
 from coloss.cli.runs.open_source import open_source
+from coloss.cli.runs.predict import predict_files
 from coloss.cli.runs.tell import described_lines
 from coloss.data.readers import DataError
 from coloss.run_folder import RunFolder
@@ -154,7 +155,8 @@ def test_the_term_counts_the_rows_that_have_a_prediction(folder, run):
 
 def test_the_commands_on_such_a_run(folder, run, tmp_path):
     said = json.loads(call("explain", folder / "config.toml", "--json").stdout)
-    assert said["frozen"] == ["expert"] and said["edges"][0]["learner"] == "a"
+    assert said["frozen"] == said["recorded"] == ["expert"]
+    assert said["edges"][0]["learner"] == "a"
     said = json.loads(
         call("explain", folder / "config.toml", "--batch", "--json").stdout
     )
@@ -178,6 +180,24 @@ def test_the_commands_on_such_a_run(folder, run, tmp_path):
     ):
         said = call(*command, code=Exit.WRONG).output
         assert "'expert' is recorded, and is no network" in said.replace("\n", " ")
+
+
+def test_what_predict_writes_is_a_recorded_teacher(folder, run, tmp_path):
+    rewritten(folder, tmp_path, lambda table: table)
+    files = ("predict", run.path, f"a={folder / 'a.csv'}", "--force", "-o")
+    call(*files, tmp_path / "expert.csv", "--probabilities")
+    found = pd.read_csv(tmp_path / "expert.csv", index_col="id")
+    assert list(found.columns) == [f"probability_{name}" for name in CLASSES]
+    rows = source_of(tmp_path).rows
+    expected = found.loc[rows.ids].to_numpy("float32")
+    np.testing.assert_allclose(rows.x["expert"], expected, rtol=1e-6)
+
+
+def test_probabilities_of_numbers_are_refused(folder):
+    text = config_text(data='task = "regression"', text="a + match_logits(expert >> a)")
+    config = parse(text, "c.toml")
+    with pytest.raises(CliError, match="--probabilities is for classes"):
+        predict_files(None, config, [], None, False, only_probabilities=True)
 
 
 def test_a_fused_prediction_reads_new_recorded_ones(folder, tmp_path):

@@ -114,7 +114,7 @@ def test_a_gate_measures_it_by_the_labels_of_whom_it_teaches():
 def test_it_has_no_loss_unless_asked_and_is_named_in_explain():
     model = joint("distill(expert >> main)", metrics=["accuracy"])
     assert list(model.compiled_settings.losses) == ["main"]
-    assert "expert: frozen, not trained" in str(model.explain())
+    assert "expert: recorded predictions, not trained" in str(model.explain())
     both = dict.fromkeys(("main", "expert"), "sparse_categorical_crossentropy")
     model = joint("distill(expert >> main)", loss=both, metrics=["accuracy"])
     data = {"main": MAIN, "expert": P}

@@ -61,6 +61,7 @@ class Explanation:
         edges: who learns from whom.
         idle: members that affect nothing.
         frozen: members that are not trained.
+        recorded: those of them that are no networks, but recorded predictions.
         warnings: what will surprise, one sentence each.
         suggestion: a corrected objective; None when no member is trained to fail.
         flow: by term and member, the norm of the term's gradient on one batch.
@@ -82,6 +83,7 @@ class Explanation:
     edges: list[EdgeInfo] = field(default_factory=list)
     idle: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
+    recorded: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     suggestion: str | None = None
     flow: dict[str, dict[str, float]] | None = None
@@ -151,6 +153,8 @@ class Explanation:
 
     def _member(self, member: str) -> str:
         low, high = self.ranges[member]
+        if member in self.recorded:
+            return "recorded predictions, not trained"
         if member in self.frozen:
             return "frozen, not trained"
         if member in self.idle:

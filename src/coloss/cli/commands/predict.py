@@ -26,6 +26,7 @@ HELP = (
         "coloss predict run acoustic=new.csv --output predictions.csv",
         "coloss predict run new_table.parquet --output predictions.parquet",
         "coloss predict run acoustic=new.csv visual=v.csv text=t.npz --fused -o p.csv",
+        "coloss predict run text=t.npz --member text --probabilities -o expert.csv",
     )
 )
 
@@ -41,6 +42,14 @@ def predict(
     ] = None,
     fused: Annotated[
         bool, typer.Option("--fused", help="The common prediction of all networks.")
+    ] = False,
+    probabilities: Annotated[
+        bool,
+        typer.Option(
+            "--probabilities",
+            help="Ids and a probability a class only: what `outputs` of a recorded "
+            "member reads.",
+        ),
     ] = False,
     force: Force = False,
     json: Json = False,
@@ -61,7 +70,9 @@ def predict(
         from coloss.cli.runs.predict import predict_files
         from coloss.cli.spreadsheet import write_table
 
-        frame = predict_files(folder, settings, files, member, fused)
+        frame = predict_files(
+            folder, settings, files, member, fused, only_probabilities=probabilities
+        )
         formulas = write_table(frame, output)
         if formulas:
             out.note(

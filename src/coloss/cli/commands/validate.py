@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,7 +85,7 @@ def explained(config: Config) -> Explanation:
         name: value_at(as_schedule(given), 0, name)
         for name, given in config.coefficients.items()
     }
-    return Objective(config.objective_text).explain(
+    found = Objective(config.objective_text).explain(
         members=list(config.members),
         coefficients=values,
         frozen=[
@@ -94,6 +95,7 @@ def explained(config: Config) -> Explanation:
         ],
         regression=[] if config.is_classification else list(config.members),
     )
+    return dataclasses.replace(found, recorded=list(config.recorded))
 
 
 def _read(config: Config, folder: Path) -> Source:

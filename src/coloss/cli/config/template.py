@@ -185,8 +185,27 @@ def _members(wanted: Wanted) -> str:
             f"# inputs = {_text(list(wanted.members))}",
             '# missing = "zero"  # what is not there: the row is left out (drop), or 0',
             "",
+            *_recorded_block(wanted),
         ]
     return "\n".join(lines)
+
+
+def _recorded_block(wanted: Wanted) -> list[str]:
+    main, *_ = wanted.members
+    term = "match_logits" if wanted.regression else "distill"
+    made = (
+        '# outputs = "expert.csv"  # ids, and one column'
+        if wanted.regression
+        else '# outputs = "expert.csv"  # ids, and a column a class; '
+        "`coloss predict --probabilities`"
+    )
+    return [
+        "# So do recorded predictions of anything else (a forest, last year's model):",
+        f"# add {term}(expert >> {main}) to the objective.",
+        "# [members.expert]",
+        made,
+        "",
+    ]
 
 
 def _objective(wanted: Wanted) -> str:

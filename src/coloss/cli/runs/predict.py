@@ -36,6 +36,8 @@ def predict_files(
     files: list[str],
     member: str | None,
     fused: bool,
+    *,
+    only_probabilities: bool = False,
 ) -> pd.DataFrame:
     """Return a table of ids and predictions.
 
@@ -45,6 +47,7 @@ def predict_files(
         files: `MEMBER=FILE` each, or one file of a table.
         member: the network; None: the main one.
         fused: whether all networks predict together.
+        only_probabilities: whether the class that is predicted is left out.
 
     Raises:
         CliError: if a file, or its columns, do not fit the networks.
@@ -52,6 +55,11 @@ def predict_files(
     if fused and config.objective.fuse is None:
         raise CliError(
             'the run has no fused prediction; it needs objective.fuse = "mean".'
+        )
+    if only_probabilities and not config.is_classification:
+        raise CliError(
+            "--probabilities is for classes; the predictions of a regression are read "
+            "by `outputs` as they are."
         )
     chosen = member or config.main
     given = _by_member(files, config)
@@ -68,7 +76,9 @@ def predict_files(
         network = load_member(run, config, chosen)
         ids, values = _ids(found[chosen]), found[chosen].values
         outputs = _predicted(network, values)
-    return _table(run, config, ids, outputs)
+    table = _table(run, config, ids, outputs)
+    # A row that was not seen stays as a row of empty cells: it has no prediction.
+    return table.drop(columns="predicted") if only_probabilities else table
 
 
 def _by_member(files: list[str], config: Config) -> dict[str, Path]:

@@ -22,6 +22,7 @@ from coloss.joint.members import is_frozen
 from coloss.joint.optimizers.zero_gradient import keeps_moving
 from coloss.joint.outputs.forward import run_members
 from coloss.joint.protocols import ExplainableModel
+from coloss.joint.recorded import kind_of
 from coloss.joint.supervision.member_loss import CLASSES, MARGIN, REGRESSION
 from coloss.objective import Objective, ObjectiveError, ObjectiveWarning
 from coloss.objective.explanation import Explanation
@@ -115,6 +116,8 @@ def explain_form(
             name for name, loss in losses.items() if loss.kind in (REGRESSION, MARGIN)
         ),
     )
+    recorded = [name for name, one in members.items() if kind_of(one) is not None]
+    explanation = dataclasses.replace(explanation, recorded=recorded)
     return _noted(explanation, disagreements(members, losses))
 
 
