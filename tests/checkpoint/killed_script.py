@@ -8,10 +8,13 @@ to its end); `never`.
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import pathlib
 import signal
 import sys
+import traceback
 
 import keras
 import numpy as np
@@ -103,5 +106,35 @@ def main(folder, left, where):
     np.savez(left, **found)
 
 
+def serve():
+    """Start a process for each line that comes: what is imported is imported once.
+
+    A line is JSON: the arguments of `main`, and the file for what the process says. The
+    answer is the process's exit code, negative for a signal.
+    """
+    if importlib.util.find_spec("tensorflow"):
+        importlib.import_module("tensorflow")  # As Keras does where seeds are set.
+    if keras.backend.backend() == "torch":
+        build().fit(X, Y, **FIT)  # Imports more; on the others, no copy works then.
+    for line in sys.stdin:
+        *given, said = json.loads(line)
+        child = os.fork()
+        if not child:
+            os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+            code = 1
+            try:
+                main(*given)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(code)
+        status = os.waitpid(child, 0)[1]
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1:] == ["--serve"]:
+        serve()
+    else:
+        main(*sys.argv[1:])
