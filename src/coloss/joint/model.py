@@ -11,7 +11,6 @@ import keras
 from coloss.aggregation.base import Aggregator
 from coloss.joint.auxiliary import AuxiliaryLayers
 from coloss.joint.balance.checks import check_balance
-from coloss.joint.balance.parameter_groups import sharing
 from coloss.joint.balance.plan import Request, Weighable, make_plan
 from coloss.joint.compiled import CompiledSettings, resolve_compiled
 from coloss.joint.compute_loss import ComputeLossMixin
@@ -144,8 +143,6 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         sync_variables(self)
         return self._coefficients
 
-    # --- compile -----------------------------------------------------------------
-
     def compile(
         self,
         optimizer: OptimizerSpec = "adam",
@@ -155,6 +152,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         metrics: MetricSpec = None,
         weighted_metrics: MetricSpec = None,
         on_ascent: str = "warn",
+        on_nonfinite: str = "raise",
         weighting: Weighting | str | None = None,
         aggregator: Aggregator | str | None = None,
         aggregation_level: str | None = None,
@@ -179,6 +177,8 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
             weighted_metrics: the same, with sample weights.
             on_ascent: what happens when the objective trains a member to fail or
                 is unbounded: "warn" (`ObjectiveWarning`), "raise", or "allow".
+            on_nonfinite: after a step that is not finite, which never changes anything:
+                "raise", "skip" it, or "restore" the state before its epoch.
             weighting: weights of the summands that adapt: one of `coloss.weighting`,
                 or its short name ("dwa").
             aggregator: how the summands' gradients are combined in each member: one
@@ -186,10 +186,10 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
             aggregation_level: where these gradients are measured: "parameter",
                 "output" (cheaper: at what terms read of a member), "coefficient"
                 (for sums of losses); None: the aggregator's own choice.
-            run_eagerly: as in Keras.
             steps_per_execution: "auto": on JAX, `fit` on arrays takes its steps in
                 blocks of up to half a second, each one program; elsewhere 1. A
                 number: as in Keras.
+            run_eagerly: as in Keras.
             jit_compile: as in Keras.
             auto_scale_loss: as in Keras.
 
@@ -209,6 +209,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
             reached=settings.objective.learners,
             extra=self._beside_members,
         )
+        settings.step_report.act(on_nonfinite)
         found = explain_form(settings, members, starting_values(given))
         report_ascent(found, settings.objective, on_ascent)
         plan = check_balance(
@@ -219,10 +220,9 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
                 ),
                 members,
             ),
-            (settings.objective, tuple(members), given),
+            (settings.objective, members, given),
             resolved,
             auto_scale_loss and self.dtype_policy.name == "mixed_float16",
-            sharing(members),
         )
         # Nothing has changed so far: what is refused leaves the model as it was.
         self._coefficients.reset(given)
@@ -249,6 +249,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
             "on_ascent": on_ascent,
+            "on_nonfinite": on_nonfinite,
             "aggregation_level": aggregation_level,
             "run_eagerly": run_eagerly,
             "steps_per_execution": steps_per_execution,
@@ -296,8 +297,6 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         if self._compiled_settings is None:
             return found
         return [*found[:1], *self._compiled_settings.trackers, *found[1:]]
-
-    # --- one step ----------------------------------------------------------------
 
     def call(
         self, inputs: Mapping[str, Nested], training: bool | None = None

@@ -78,6 +78,10 @@ class Training(Part):
         Count | Literal["auto"],
         Field(description="Steps between two words from the device; 1: every step."),
     ] = "auto"
+    on_nonfinite: Annotated[
+        Literal["raise", "skip", "restore"],
+        Field(description="What happens at a step that is not finite."),
+    ] = "raise"
     flow_every: Annotated[
         Whole, Field(description="Epochs between measurements of who moves whom.")
     ] = 5

@@ -244,6 +244,8 @@ def compile_arguments(config: Config) -> dict[str, Any]:
             arguments[key] = getattr(training, key)
     if training.steps_per_execution != "auto":
         arguments["steps_per_execution"] = training.steps_per_execution
+    if training.on_nonfinite != "raise":
+        arguments["on_nonfinite"] = training.on_nonfinite
     return arguments
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import keras
 
 from coloss.joint.autodiff import replicas
+from coloss.joint.balance.parameter_groups import sharing
 from coloss.joint.balance.plan import Plan
 from coloss.joint.values.coefficients import Coefficient, is_trained, starting_values
 from coloss.objective import Objective
@@ -15,19 +16,17 @@ from coloss.weighting import trainable
 
 def check_balance(
     plan: Plan,
-    objective: tuple[Objective, tuple[str, ...], Mapping[str, Coefficient]],
+    objective: tuple[Objective, Mapping[str, keras.Model], Mapping[str, Coefficient]],
     optimizer: keras.optimizers.Optimizer,
     scaled: bool,
-    shared: tuple[str, ...] | None,
 ) -> Plan:
     """Refuse what the train step cannot do.
 
     Args:
         plan: the weighting and the aggregator.
-        objective: bound, with the members' names and the coefficients as given.
+        objective: bound, with the members and the coefficients as given.
         optimizer: resolved.
         scaled: whether Keras will scale the loss for float16.
-        shared: members that share layers; None: nobody does.
 
     Returns:
         The plan.
@@ -35,7 +34,8 @@ def check_balance(
     Raises:
         ValueError: with the reason.
     """
-    _check_trained(*objective)
+    bound, members, coefficients = objective
+    _check_trained(bound, tuple(members), coefficients)
     if plan.is_plain:
         return plan
     name = type(plan.aggregator or plan.weighting).__name__
@@ -47,7 +47,9 @@ def check_balance(
         )
     scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     factor = getattr(optimizer, "loss_scale_factor", None)
-    if plan.combines(plan.level_for(shared)) and (scaled or scaling or factor):
+    if plan.combines(plan.level_for(sharing(members))) and (
+        scaled or scaling or factor
+    ):
         raise ValueError(
             f"{name} compares gradients, which float16 with a scaled loss lets "
             'overflow. Use the policy "mixed_bfloat16" or "float32", no loss scale, '

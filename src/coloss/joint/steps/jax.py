@@ -20,6 +20,7 @@ from coloss.joint.supervision.step_report import (
     GRADIENT,
     STATE,
     UPDATE,
+    StepReport,
     report_of,
 )
 from coloss.typing import Nested, Tensor
@@ -172,14 +173,33 @@ class Steps(StepBase):
         logs, metrics = self._update_metrics_variables(
             metrics, loss, x, y, y_pred, sample_weight
         )
-        metrics = self._reported(metrics, place)
-        # The mean over the epoch is finite as long as every step was.
-        good = jnp.isfinite(logs.get("loss", loss))
+        report = report_of(self)
+        if report is not None and report.skips:
+            good = jnp.isfinite(loss)
+            kept = [
+                jnp.where(good, new, old)
+                for new, old in zip(metrics, state[3], strict=True)
+            ]
+            logs, metrics = self._skipped(report, kept, good)
+        else:
+            metrics = self._reported(metrics, place)
+            # The mean over the epoch is finite as long as every step was.
+            good = jnp.isfinite(logs.get("loss", loss))
         trainable, optimizer = self._update(good, grads, trainable, optimizer, moves)
         other = [
             jnp.where(good, new, old) for new, old in zip(new_other, other, strict=True)
         ]
         return logs, (trainable, other, optimizer, metrics)
+
+    def _skipped(
+        self, report: StepReport, metrics: Values, good: Tensor
+    ) -> tuple[dict[str, Tensor], Values]:
+        """Return logs and metrics after a step, counted where it was skipped."""
+        pairs = list(zip(self.metrics_variables, metrics, strict=True))
+        with keras.StatelessScope(state_mapping=pairs) as scope:
+            report.note_skipped(jnp.logical_not(good))
+            logs = dict(self.get_metrics_result())
+        return logs, [scope.get_current_value(variable) for variable, _ in pairs]
 
     def _reported(self, metrics: Values, place: Tensor) -> Values:
         report = report_of(self)

@@ -49,6 +49,9 @@ class Steps(StepBase):
             return super().train_step(data)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         moved = [(v, tf.identity(v.value)) for v in moved_by_forward(self)]
+        report = report_of(self)
+        counted = self.metrics_variables if report is not None and report.skips else []
+        before = [tf.identity(v.value) for v in counted]
         variables = self.trainable_weights
         with tf.GradientTape(persistent=balance is not None) as tape:
             y_pred = self(x, training=True) if self._call_has_training_arg else self(x)
@@ -72,8 +75,11 @@ class Steps(StepBase):
         place = step.take(self._loss_tracker.total.value)
         loss = tf.where(place[0] > 0, float("nan"), loss * replicas())
         self._loss_tracker.update_state(loss, sample_weight=_rows(x))
-        report = report_of(self)
-        if report is not None:
+        if report is not None and report.skips:
+            good = tf.math.is_finite(loss)
+            _keep([v.value for v in counted], before, good)
+            report.note_skipped(~good)
+        elif report is not None:
             report.note_place(place)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 

@@ -49,6 +49,9 @@ class Steps(StepBase):
             return super().train_step(data)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         moved = [(v, v.value.detach().clone()) for v in moved_by_forward(self)]
+        report = report_of(self)
+        counted = self.metrics_variables if report is not None and report.skips else []
+        before = [v.value.detach().clone() for v in counted]
         self.zero_grad()
         y_pred = self(x, training=True) if self._call_has_training_arg else self(x)
         loss = self._compute_loss(
@@ -69,7 +72,12 @@ class Steps(StepBase):
         step = _Step(self, loss.detach(), gradients, variables, moved, rates)
         with torch.no_grad():
             seen = self._take(step)
-            self._loss_tracker.update_state(seen, sample_weight=_rows(x))
+            if report is not None and counted and not bool(torch.isfinite(seen)):
+                for variable, value in zip(counted, before, strict=True):
+                    variable.assign(value)
+                report.note_skipped(torch.tensor(True))
+            else:
+                self._loss_tracker.update_state(seen, sample_weight=_rows(x))
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def _take(self, step: _Step) -> Tensor:

@@ -7,10 +7,17 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from coloss.names import unknown
 from coloss.typing import Tensor
 
 FINE, GRADIENT, UPDATE, STATE = range(4)
 """What was not finite: nothing, a gradient, a weight or slot, a state of a layer."""
+
+RAISE, SKIP, RESTORE = POLICIES = ("raise", "skip", "restore")
+"""What comes of a step that is not finite."""
+
+SKIPPED = "skipped_steps"
+"""Entry of the history where steps are skipped."""
 
 
 class StepReport(keras.metrics.Metric):
@@ -31,6 +38,41 @@ class StepReport(keras.metrics.Metric):
         self._flaws = self.add_variable(
             shape=(len(FLAWS), len(self.members)), initializer="zeros", name="flaws"
         )
+
+    policy = RAISE
+
+    def act(self, policy: str) -> None:
+        """Let bad steps have other consequences than the end of the training.
+
+        Args:
+            policy: one of `POLICIES`.
+
+        Raises:
+            ValueError: if it is none of them.
+        """
+        if policy not in POLICIES:
+            raise ValueError(f"{unknown('on_nonfinite', policy, POLICIES)}.")
+        self.policy = policy
+        if self.skips:
+            self._skipped = self.add_variable(
+                shape=(), initializer="zeros", name="skipped"
+            )
+
+    @property
+    def skips(self) -> bool:
+        """Whether training goes on after a bad step, which changes nothing."""
+        return self.policy != RAISE
+
+    def note_skipped(self, bad: Tensor) -> None:
+        """Count a step that was skipped; a scalar bool."""
+        self._skipped.assign(self._skipped + ops.cast(bad, "float32"))
+
+    @property
+    def skipped(self) -> int:
+        """The steps that were skipped since the last reset."""
+        if not self.skips:
+            return 0
+        return round(float(ops.convert_to_numpy(self._skipped.value)))
 
     def note_place(self, place: Tensor) -> None:
         """Keep what was not finite, and the position of its variable; the first only.
@@ -53,8 +95,9 @@ class StepReport(keras.metrics.Metric):
         """Do nothing: steps write by name."""
 
     def result(self) -> dict[str, Tensor]:
-        """Return no entry of the history."""
-        return {}
+        """Return how many steps were skipped, where steps are."""
+        # A new tensor: on PyTorch, a variable's own is counted on from zero later.
+        return {SKIPPED: self._skipped.value + 0.0} if self.skips else {}
 
     def place(self) -> tuple[int, int]:
         """Return what was not finite, and the position of its variable."""
