@@ -53,6 +53,10 @@ def whole(path: str | PathLike[str], *, replace_folder: bool = False) -> Iterato
         for one in [*beside, made]:
             _move(one, target.with_name(one.name), work)
         _to_disk_folder(target.parent)
+    except OSError as error:
+        if error.filename is None:  # As of a full disk: say what was being written.
+            error.filename = str(target)
+        raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

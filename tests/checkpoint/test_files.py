@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import struct
 
 import ml_dtypes
@@ -255,3 +256,27 @@ def test_a_checkpoint_is_written_over_one_that_is_not_kept(tmp_path):
     assert len(list(tmp_path.glob(".coloss-partial-*"))) == 1
     place.clear_partial()
     assert [one.name for one in tmp_path.iterdir()] == ["step-00000005"]
+
+
+def test_on_a_full_disk_the_older_ones_stay(tmp_path):
+    """Wherever the disk gets full: in the arrays, the rest or the manifest."""
+    state = files.packed({**STATE, "more": [np.zeros(300, "float32")]})
+    place = folder.CheckpointFolder(tmp_path, 2)
+    place.write(About(1, 1, False, {}, {}), state)
+    place.write(About(2, 1, False, {}, {}), state)
+    sizes = {file.name: file.stat().st_size for file in place.newest().path.iterdir()}
+    assert max(sizes.values()) > 1000 > min(sizes.values()) > 100
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in sorted({0, 1, 50, *(n - 1 for n in sizes.values())}):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            with pytest.raises(OSError, match="step-00000003") as raised:
+                place.write(About(3, 1, False, {}, {}), state)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert raised.value.filename == str(tmp_path / "step-00000003")
+        names = sorted(one.name for one in tmp_path.iterdir())
+        assert names == ["step-00000001", "step-00000002"]
+        assert place.newest().about.step == 2
+    place.write(About(3, 1, False, {}, {}), state)
+    assert place.newest().about.step == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 
@@ -45,6 +45,7 @@ class CompiledSettings:
         tapped: paths of the layers that terms read, by member.
         widths: values of a label, by member that predicts numbers and that a gate
             compares.
+        ascended: members that the objective trains to fail.
     """
 
     objective: Objective
@@ -55,6 +56,7 @@ class CompiledSettings:
     step_report: StepReport
     tapped: dict[str, tuple[Path, ...]]
     widths: dict[str, int]
+    ascended: list[str] = field(default_factory=list)
 
     @property
     def trackers(self) -> list[keras.metrics.Metric]:

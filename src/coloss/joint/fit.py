@@ -33,7 +33,7 @@ from coloss.joint.optimizers.learning_rates import (
     check_learning_rates,
     warn_of_learning_rates,
 )
-from coloss.joint.steps.going_on import LossScale, NonFiniteSteps
+from coloss.joint.steps.going_on import watchers
 from coloss.joint.steps.non_finite import NonFiniteGuard, with_guard
 from coloss.joint.supervision.class_weights import (
     NONE_WEIGHED,
@@ -359,7 +359,7 @@ class FitMixin(EpochsMixin):
         def blame(variable: keras.Variable) -> list[str]:
             return terms_not_finite(self, variable, again())
 
-        own = [*epoch_callbacks(), NonFiniteSteps(), LossScale(), NonFiniteGuard(blame)]
+        own = [*epoch_callbacks(), *watchers(), NonFiniteGuard(blame)]
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             given = [] if callbacks is None else keras.tree.flatten(callbacks)
             for callback in given:

@@ -211,7 +211,7 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
         )
         settings.step_report.act(on_nonfinite)
         found = explain_form(settings, members, starting_values(given))
-        report_ascent(found, settings.objective, on_ascent)
+        settings.ascended = report_ascent(found, settings.objective, on_ascent)
         plan = check_balance(
             make_plan(
                 Request(weighting, aggregator, aggregation_level),

@@ -121,13 +121,18 @@ def explain_form(
     return _noted(explanation, disagreements(members, losses))
 
 
-def report_ascent(found: Explanation, objective: Objective, on_ascent: str) -> None:
+def report_ascent(
+    found: Explanation, objective: Objective, on_ascent: str
+) -> list[str]:
     """Warn, raise or stay silent when the objective trains a member to fail.
 
     Args:
         found: the objective's explanation.
         objective: the joint loss, for the message.
         on_ascent: "warn", "raise" or "allow".
+
+    Returns:
+        The members that are trained to fail.
 
     Raises:
         ObjectiveError: with "raise".
@@ -137,10 +142,8 @@ def report_ascent(found: Explanation, objective: Objective, on_ascent: str) -> N
         raise ValueError(
             f'`on_ascent` must be "warn", "raise" or "allow"; found {on_ascent!r}.'
         )
-    if on_ascent == "allow":
-        return
-    if not found.ascended and not found.unbounded:
-        return
+    if on_ascent == "allow" or not (found.ascended or found.unbounded):
+        return found.ascended
     parts = []
     if found.ascended:
         parts.append(f"trains {_listed(found.ascended)} to fail (its loss goes up)")
@@ -153,6 +156,7 @@ def report_ascent(found: Explanation, objective: Objective, on_ascent: str) -> N
     if on_ascent == "raise":
         raise ObjectiveError(message)
     warnings.warn(message, ObjectiveWarning, stacklevel=4)
+    return found.ascended
 
 
 def _listed(names: list[str]) -> str:

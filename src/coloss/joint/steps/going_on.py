@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from coloss.joint.keras_internals import sync_variables
+from coloss.joint.steps.ascent_watch import AscentWatch
 from coloss.joint.steps.non_finite import NonFiniteLossError
 from coloss.joint.steps.overflow import scales_loss
 from coloss.joint.supervision.step_report import RESTORE, SKIPPED, report_of
@@ -119,3 +120,8 @@ class LossScale(keras.callbacks.Callback):
                 ObjectiveWarning,
                 stacklevel=2,
             )
+
+
+def watchers() -> list[keras.callbacks.Callback]:
+    """Return what tells of a training that goes wrong, and goes on."""
+    return [NonFiniteSteps(), LossScale(), AscentWatch()]
