@@ -1,17 +1,19 @@
 """What does a whole `fit` cost beside hand-written loops of the same training?
 
-Three classifiers and two distillations, at the demo's sizes and at the question's. Five
-ways to train an epoch, in turn in one process, medians of the paired ratios:
+Three classifiers and two distillations, at the demo's sizes and at the question's. Ways
+to train an epoch, in turn in one process, medians of the paired ratios:
 
 * `fit`, "auto": `JointModel.fit`, steps in blocks, with its callbacks and its history;
 * `fit`, 1: the same with `steps_per_execution=1`;
 * Keras: `keras.Model.fit` of one model with the three outputs, the same loss by
   `compute_loss`, and the three accuracies;
-* loop: a hand-written jitted step (Keras's stateless call, Adam by hand) in a Python
-  loop over batches cut with NumPy; loss and accuracies summed on the device;
-* scan: the same step in one `lax.scan` an epoch over rows on the device.
+* loop: a Python loop over batches cut with NumPy, loss and accuracies summed on the
+  device. On JAX a hand-written jitted step (Keras's stateless call, Adam by hand); on
+  PyTorch modules, losses and Adam of `torch` alone, no Keras; none on TensorFlow;
+* scan: on JAX, the same step in one `lax.scan` an epoch over rows on the device.
 
 Run: KERAS_BACKEND=jax python benchmarks/epochs.py --write benchmarks/epochs.md
+     KERAS_BACKEND=tensorflow python benchmarks/epochs.py (the same for torch)
 """
 
 from __future__ import annotations
@@ -25,12 +27,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import jax
 import keras
 import numpy as np
-from jax import numpy as jnp
 
 import coloss
+
+BACKEND = keras.backend.backend()
+if BACKEND == "jax":
+    import jax
+    from jax import numpy as jnp
+elif BACKEND == "torch":
+    import torch
 
 SIZES = {
     "demo": ({"pixels": 64, "strokes": 16, "zones": 20}, (64, 64), 64),
@@ -209,18 +216,74 @@ def hand_scan(size: str, x, y) -> Callable[[int], object]:
     return train
 
 
+def torch_loop(size: str, x, y) -> Callable[[int], object]:
+    """Return the step in plain PyTorch, in a Python loop."""
+    widths, hidden, batch = SIZES[size]
+    torch.manual_seed(0)
+
+    def network(width):
+        sizes, layers = [width, *hidden], []
+        for before, after in zip(sizes, hidden, strict=False):
+            layers += [torch.nn.Linear(before, after), torch.nn.ReLU()]
+        return torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-1], CLASSES))
+
+    members = {name: network(width) for name, width in widths.items()}
+    weights = [each for one in members.values() for each in one.parameters()]
+    optimizer = torch.optim.Adam(weights, RATE, eps=1e-7)
+    rows = {name: torch.from_numpy(array) for name, array in x.items()}
+    labels = torch.from_numpy(y).long()
+
+    def loss_of(outputs, right):
+        main, *helpers = outputs
+        total = sum(torch.nn.functional.cross_entropy(o, right) for o in outputs)
+        soft = torch.log_softmax(main / TEMPERATURE, -1)
+        for taught in helpers:
+            target = torch.log_softmax(taught.detach() / TEMPERATURE, -1)
+            total = total + TEMPERATURE**2 * torch.nn.functional.kl_div(
+                soft, target, log_target=True, reduction="batchmean"
+            )
+        return total
+
+    def train(epochs):
+        history = []
+        for _ in range(epochs):
+            order, sums = torch.randperm(len(y)), torch.zeros(4)
+            for start in range(0, len(y), batch):
+                chosen = order[start : start + batch]
+                right = labels[chosen]
+                outputs = [net(rows[name][chosen]) for name, net in members.items()]
+                loss = loss_of(outputs, right)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                with torch.no_grad():
+                    accuracies = [
+                        (o.argmax(-1) == right).float().mean() for o in outputs
+                    ]
+                    sums += torch.stack([loss.detach(), *accuracies])
+            history.append(sums.numpy() * batch / len(y))
+        return history
+
+    return train
+
+
+def ways_of(size: str, x, y) -> dict[str, Callable[[int], object]]:
+    """Return the ways to train that there are on this backend."""
+    ways = {'fit, "auto"': joint_fit(size, x, y, "auto")}
+    if BACKEND != "torch":  # There "auto" is 1.
+        ways["fit, 1"] = joint_fit(size, x, y, 1)
+    ways["Keras"] = keras_fit(size, x, y)
+    if BACKEND == "jax":
+        return {**ways, "loop": hand_loop(size, x, y), "scan": hand_scan(size, x, y)}
+    return {**ways, "loop": torch_loop(size, x, y)} if BACKEND == "torch" else ways
+
+
 def measured(
     size: str, steps: int, epochs: int, rounds: int, clock: Callable[[], float]
 ) -> dict[str, list[float]]:
     """Return seconds a step of each way, one number a round."""
     x, y = rows(size, steps)
-    ways = {
-        'fit, "auto"': joint_fit(size, x, y, "auto"),
-        "fit, 1": joint_fit(size, x, y, 1),
-        "Keras": keras_fit(size, x, y),
-        "loop": hand_loop(size, x, y),
-        "scan": hand_scan(size, x, y),
-    }
+    ways = ways_of(size, x, y)
     for train in ways.values():
         train(3)
     found: dict[str, list[float]] = {name: [] for name in ways}
@@ -231,6 +294,14 @@ def measured(
             ways[name](epochs)
             found[name].append((clock() - start) / (epochs * steps))
     return found
+
+
+def ratio(seconds: list[float], rival: list[float] | None) -> str:
+    """Return the median of paired ratios; a dash where there is no such rival."""
+    if rival is None:
+        return "-"
+    pairs = zip(seconds, rival, strict=True)
+    return f"{statistics.median(one / other for one, other in pairs):.2f}"
 
 
 def table(arguments) -> str:
@@ -246,18 +317,23 @@ def table(arguments) -> str:
             epochs = max(1, arguments.total[size] // steps)
             found = measured(size, steps, epochs, arguments.rounds, clock)
             for name, seconds in found.items():
-                ratios = [
-                    statistics.median(
-                        one / other
-                        for one, other in zip(seconds, found[rival], strict=True)
-                    )
+                cells = [size, str(steps), name, f"{1000 * min(seconds):.3f}"]
+                cells += [
+                    ratio(seconds, found.get(rival))
                     for rival in ("scan", "loop", "Keras")
                 ]
-                cells = [size, str(steps), name, f"{1000 * min(seconds):.3f}"]
-                cells += [f"{ratio:.2f}" for ratio in ratios]
                 lines.append(f"| {' | '.join(cells)} |")
                 print(lines[-1], flush=True)
     return "\n".join(lines)
+
+
+def device() -> str:
+    """Return what the work is done on."""
+    if BACKEND == "torch":
+        return "GPU" if torch.cuda.is_available() else "CPU"
+    if BACKEND == "jax":
+        return jax.local_devices()[0].device_kind
+    return ", ".join(keras.distribution.list_devices())
 
 
 def main():
@@ -276,10 +352,8 @@ def main():
     total = {"demo": 1024, "question": 128}
     arguments.total = {n: int(arguments.scale * count) for n, count in total.items()}
     text = table(arguments)
-    device = jax.local_devices()[0]
-    where = f"{device.platform} ({device.device_kind}), {os.cpu_count()} cores"
-    versions = f"Python {platform.python_version()}, JAX {jax.__version__}"
-    versions += f", Keras {keras.__version__}"
+    where = f"{BACKEND}, {device()}, {os.cpu_count()} cores"
+    versions = f"Python {platform.python_version()}, Keras {keras.__version__}"
     what = "processor time" if arguments.processor else "wall time"
     head = f"{what}, {arguments.rounds} rounds, in turn, on {where}; {versions}."
     columns = "ms a step: the fastest round; ratios: medians over the rounds."

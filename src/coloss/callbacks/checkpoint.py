@@ -77,7 +77,8 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self.every = check_every(every)
         self._due = Due(self.every)
-        if self.every != "epoch":
+        self.inside_epochs = self.every != "epoch"
+        if self.inside_epochs:
             # On the instance: Keras asks whether there is such a function at all, and
             # calls those that there are at every step.
             self.on_train_batch_end = self._after_step

@@ -187,8 +187,8 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
                 "output" (cheaper: at what terms read of a member), "coefficient"
                 (for sums of losses); None: the aggregator's own choice.
             steps_per_execution: "auto": on JAX, `fit` on arrays takes its steps in
-                blocks of up to half a second, each one program; elsewhere 1. A
-                number: as in Keras.
+                blocks of up to half a second, each one program; on TensorFlow 16 in a
+                call where steps are light; elsewhere 1. A number: as in Keras.
             run_eagerly: as in Keras.
             jit_compile: as in Keras.
             auto_scale_loss: as in Keras.

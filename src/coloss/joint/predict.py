@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterator
 
 import keras
 
-from coloss.joint.base import JointBase
+from coloss.joint.epochs.many_steps import steps_in_a_call
+from coloss.joint.epochs.turns import BlocksBase
 from coloss.joint.inputs.arrays import as_inputs, is_array_data, refuse_bare_array
 from coloss.joint.inputs.input_checks import check_inputs
 from coloss.typing import Tensor
 
 
-class PredictMixin(JointBase):
+class PredictMixin(BlocksBase):
     """Keras's `predict`, by member."""
 
     _takes_some = False
@@ -34,7 +35,7 @@ class PredictMixin(JointBase):
             ValueError: if arrays do not fit the members.
         """
         x = self._inputs_of_some(x)
-        with self._some_members():
+        with self._some_members(), self._one_batch_a_call():
             return super().predict(x, *args, **options)
 
     def predict_on_batch(self, x: object) -> dict[str, Tensor]:
@@ -63,6 +64,16 @@ class PredictMixin(JointBase):
         """Return the members for which there is enough in these entries of `x`."""
         members = self.members
         return {name: members[name] for name in self.assembly.readable(members, keys)}
+
+    @contextlib.contextmanager
+    def _one_batch_a_call(self) -> Iterator[None]:
+        """Let `predict` within a `fit` not read the number of steps of that `fit`.
+
+        Keras traces `predict` for a number of batches, and then keeps to it.
+        """
+        inside = self.takes_blocks
+        with steps_in_a_call(self, 1) if inside else contextlib.nullcontext():
+            yield
 
     @contextlib.contextmanager
     def _some_members(self) -> Iterator[None]:

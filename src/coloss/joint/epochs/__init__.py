@@ -14,6 +14,12 @@ if TYPE_CHECKING or keras.backend.backend() == "jax":
         test_function,
         train_function,
     )
+elif keras.backend.backend() == "tensorflow":
+    from coloss.joint.epochs.many_steps import (
+        in_blocks,
+        test_function,
+        train_function,
+    )
 else:
     from coloss.joint.epochs.one_by_one import (
         in_blocks,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,27 +10,32 @@ import keras
 
 from coloss.joint.epochs.array_fit import list_as_keras_does, take_apart
 from coloss.joint.epochs.blocks import SHARE, InBlocks, StepFunction
-from coloss.joint.epochs.callbacks import BlockCallbacks, needs_every_step
+from coloss.joint.epochs.callbacks import BlockCallbacks
 from coloss.joint.epochs.jax import free_memory, on_device
 from coloss.joint.epochs.order import RowOrder, count_rows
+from coloss.joint.epochs.reasons import reason_of_callbacks, tell_reason
 from coloss.joint.epochs.turns import TEST, TRAIN, BlocksBase, Turns, TurnsOfFit
 from coloss.joint.inputs.arrays import is_array_data
 from coloss.joint.keras_internals import traces_with_flax, whole_batch
 from coloss.joint.steps.non_finite import NonFiniteGuard
-from coloss.typing import Callbacks, Nested
-
-LOG = logging.getLogger("coloss")
+from coloss.typing import Nested
 
 Arguments = dict[str, Any]
 
 
-def train_function(model: BlocksBase, plain: StepFunction) -> InBlocks:
+def train_function(
+    model: BlocksBase, plain: StepFunction, make: Callable[[], StepFunction]
+) -> InBlocks:
     """Return a train function that takes blocks of steps where it is given a word."""
+    del make
     return InBlocks(model, plain, model.train_step, model.trusting_step)
 
 
-def test_function(model: BlocksBase, plain: StepFunction) -> InBlocks:
+def test_function(
+    model: BlocksBase, plain: StepFunction, make: Callable[[], StepFunction]
+) -> InBlocks:
     """Return a test function that takes blocks of steps where it is given a word."""
+    del make
     return InBlocks(model, plain, model.test_step)
 
 
@@ -51,7 +55,7 @@ def in_blocks(model: BlocksBase, arguments: Arguments) -> Iterator[Arguments]:
         return
     reason = _reason(model, arguments)
     if reason is not None:
-        _tell(model, reason)
+        tell_reason(model, reason)
         yield arguments
         return
     turns, arguments = _turns(model, arguments)
@@ -60,18 +64,6 @@ def in_blocks(model: BlocksBase, arguments: Arguments) -> Iterator[Arguments]:
         yield arguments
     finally:
         model.turns = TurnsOfFit()
-
-
-def _tell(model: BlocksBase, reason: str) -> None:
-    """Say once for a `compile` why steps are taken one by one."""
-    if reason not in model.told_reasons:
-        model.told_reasons |= {reason}
-        LOG.warning(
-            "fit takes its steps one by one, which is slower than "
-            'steps_per_execution="auto" may be: %s. compile(steps_per_execution=1) '
-            "asks for that without this line.",
-            reason,
-        )
 
 
 def _reason(model: BlocksBase, arguments: Arguments) -> str | None:
@@ -91,13 +83,7 @@ def _reason(model: BlocksBase, arguments: Arguments) -> str | None:
         owner = next(each for each in type(model).__mro__ if name in vars(each))
         if not owner.__module__.startswith("coloss."):
             return f"{owner.__name__} has a {name} of its own"
-    for callback in _listed(arguments["callbacks"]):
-        if needs_every_step(callback):
-            return (
-                f"the callback {type(callback).__name__} is called at every step (if "
-                "it only watches, set `every_step = False` on it)"
-            )
-    return _reason_of_rows(arguments)
+    return reason_of_callbacks(arguments["callbacks"]) or _reason_of_rows(arguments)
 
 
 def _reason_of_rows(arguments: Arguments) -> str | None:
@@ -118,10 +104,6 @@ def _reason_of_rows(arguments: Arguments) -> str | None:
             "free on the device"
         )
     return None
-
-
-def _listed(callbacks: Callbacks) -> list[keras.callbacks.Callback]:
-    return callbacks if isinstance(callbacks, list) else [callbacks]
 
 
 def _turns(model: BlocksBase, arguments: Arguments) -> tuple[list[Turns], Arguments]:

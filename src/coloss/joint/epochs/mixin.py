@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from coloss.joint.epochs import test_function, train_function
 from coloss.joint.epochs.turns import BlocksBase, TurnsOfFit
@@ -42,14 +43,36 @@ class EpochsMixin(BlocksBase):
         if self.train_function is None or force:
             super().make_train_function(force)
             if self.train_function is not None:
-                self.train_function = train_function(self, self.train_function)
+                self.train_function = train_function(
+                    self, self.train_function, self._made_train_function
+                )
 
     def make_test_function(self, force: bool = False) -> None:
         """Make what evaluates a batch, or a block of them; as in Keras."""
         if self.test_function is None or force:
             super().make_test_function(force)
             if self.test_function is not None:
-                self.test_function = test_function(self, self.test_function)
+                self.test_function = test_function(
+                    self, self.test_function, self._made_test_function
+                )
+
+    def _made_train_function(self) -> Any:
+        """Return Keras's train function for the present number of steps in a call."""
+        kept = self.train_function
+        try:
+            super().make_train_function(force=True)
+            return self.train_function
+        finally:
+            self.train_function = kept
+
+    def _made_test_function(self) -> Any:
+        """Return Keras's test function for the present number of steps in a call."""
+        kept = self.test_function
+        try:
+            super().make_test_function(force=True)
+            return self.test_function
+        finally:
+            self.test_function = kept
 
     def get_metrics_result(self) -> dict[str, Tensor]:
         """Return the loss and every metric so far, by name; as in Keras."""

@@ -57,9 +57,7 @@ class PresentFit:
             raise ValueError("the order of the rows of this data is not known.")
         self.order.go_on(rows, first)
         if not self.in_blocks:
-            model = self.model
-            executions = first // int(model.steps_per_execution)
-            model.train_function = Skipping(model, executions)
+            self.model.train_function = Skipping(self.model, first, self.order.steps)
             self.told.first = first
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
 
-from coloss.typing import Logs, Nested
+from coloss.typing import Logs
 
 TrainFunction: TypeAlias = Callable[..., Any]
 """Keras's: of (state, batches) on JAX, of batches on the other backends."""
@@ -21,30 +21,42 @@ class Skipping:
 
     Args:
         model: whose train function it stands for until then.
-        executions: calls that come to nothing.
+        first: steps that come to nothing.
+        end: steps of the epoch.
     """
 
-    def __init__(self, model: keras.Model, executions: int) -> None:
+    def __init__(self, model: keras.Model, first: int, end: int) -> None:
         """Keep the train function."""
         self.model, self.plain = model, model.train_function
-        self._left = executions
-        self._steps = int(model.steps_per_execution)
+        self._left, self._end = first, end
 
     def __call__(self, *arguments: Any) -> Any:
         """Take batches in, or hand over to the train function."""
-        if not self._left:
+        steps = int(self.model.steps_per_execution)
+        steps = min(steps, self._end)
+        skipped = min(self._left, steps)
+        self._left, self._end = self._left - skipped, self._end - steps
+        if not skipped:
             self.model.train_function = self.plain
             return self.plain(*arguments)
-        self._left -= 1
         backend = keras.backend.backend()
-        if backend == "torch":
-            return {}
-        self._take(arguments[-1])
+        if backend != "torch":
+            for _ in range(skipped):
+                next(arguments[-1])
+        if skipped < steps:
+            return self._rest(steps - skipped, arguments)
         return ({}, arguments[0]) if backend == "jax" else {}
 
-    def _take(self, batches: Iterator[Nested]) -> None:
-        for _ in range(self._steps):
-            next(batches)
+    def _rest(self, steps: int, arguments: tuple[Any, ...]) -> Any:
+        """Take the other steps of this call, one by one."""
+        model, logs = self.model, {}
+        before, model.steps_per_execution = model.steps_per_execution, 1
+        try:
+            for _ in range(steps):
+                logs = self.plain(*arguments)
+        finally:
+            model.steps_per_execution = before
+        return logs
 
 
 class KnownSteps(keras.callbacks.CallbackList):

@@ -1,0 +1,42 @@
+"""Why a `fit` takes its steps one by one, where several at once were asked for."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from coloss.joint.epochs.callbacks import needs_every_step
+from coloss.joint.epochs.turns import BlocksBase
+from coloss.typing import Callbacks
+
+LOG = logging.getLogger("coloss")
+
+
+def tell_reason(model: BlocksBase, reason: str) -> None:
+    """Say once for a `compile` why steps are taken one by one."""
+    if reason not in model.told_reasons:
+        model.told_reasons |= {reason}
+        LOG.warning(
+            "fit takes its steps one by one, which is slower than "
+            'steps_per_execution="auto" may be: %s. compile(steps_per_execution=1) '
+            "asks for that without this line.",
+            reason,
+        )
+
+
+def reason_of_callbacks(callbacks: Callbacks) -> str | None:
+    """Return which callback has to be called between any two steps; None: no one."""
+    for callback in listed(callbacks):
+        if needs_every_step(callback):
+            return (
+                f"the callback {type(callback).__name__} is called at every step (if "
+                "it only watches, set `every_step = False` on it)"
+            )
+    return None
+
+
+def listed(callbacks: Callbacks) -> list[Any]:
+    """Return callbacks as a list; one that calls others stays one."""
+    if isinstance(callbacks, list):
+        return callbacks
+    return [] if callbacks is None else [callbacks]
