@@ -14,6 +14,7 @@ from coloss.joint.inputs.missing_rows import clean, replace_rows
 from coloss.joint.keras_internals import mask_of
 from coloss.joint.members import FUSED
 from coloss.joint.outputs.forward import Forward
+from coloss.joint.outputs.frozen import split_said
 from coloss.joint.values.batch_values import BatchValues
 from coloss.joint.values.metric_values import forward_of, update_metrics
 from coloss.joint.values.transfer_terms import TransferTerms
@@ -118,8 +119,10 @@ class ComputeLossMixin(JointBase):
         nothing = ops.zeros((), dtype="float32")
         infinite: dict[str, Tensor] = {}
         if x is not None and not training:
-            read = self.assembly.by_member(self.members, x)
-            infinite = {name: _infinite(read[name]) for name in names}
+            own, said = split_said(x)
+            members = {n: one for n, one in self.members.items() if n not in said}
+            read = self.assembly.by_member(members, own)
+            infinite = {name: _infinite(inputs) for name, inputs in read.items()}
         if not batch.out_of_range and not infinite:
             return total
         flaws = ops.stack(

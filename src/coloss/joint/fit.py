@@ -16,15 +16,12 @@ from coloss.joint.checks.head_agreement import check_outputs
 from coloss.joint.compiled import CompiledSettings
 from coloss.joint.epoch_callback import epoch_callbacks
 from coloss.joint.epochs import in_blocks
+from coloss.joint.epochs.frozen_rows import with_frozen_rows
 from coloss.joint.epochs.mixin import EpochsMixin
 from coloss.joint.epochs.resumable import in_calling_order, refuse_in_list, resumable
 from coloss.joint.explain.blame import terms_not_finite
 from coloss.joint.inputs.again import Batch, batches_again
-from coloss.joint.inputs.arrays import (
-    as_symbols,
-    is_array_data,
-    refuse_bare_array,
-)
+from coloss.joint.inputs.arrays import as_symbols, is_array_data, refuse_bare_array
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.joint.inputs.sample_batch import show_batch
 from coloss.joint.keras_internals import sync_variables, variable_scope
@@ -33,6 +30,7 @@ from coloss.joint.optimizers.learning_rates import (
     check_learning_rates,
     warn_of_learning_rates,
 )
+from coloss.joint.outputs.frozen import has_said
 from coloss.joint.steps.going_on import watchers
 from coloss.joint.steps.non_finite import NonFiniteGuard, with_guard
 from coloss.joint.supervision.class_weights import (
@@ -76,6 +74,7 @@ class FitMixin(EpochsMixin):
         shuffle: bool = True,
         class_weight: ClassWeight = None,
         sample_weight: ByMember = None,
+        cache: bool = True,
         **options: object,
     ) -> keras.callbacks.History:
         """Train the members together; arguments as in `keras.Model.fit`.
@@ -97,6 +96,8 @@ class FitMixin(EpochsMixin):
             sample_weight: one array for all members, or by member: one number a row,
                 or for each step or pixel; weighs the supervised losses, not what
                 members teach each other.
+            cache: whether frozen members may be run once for all rows of arrays,
+                instead of at every step.
             **options: the other arguments of `keras.Model.fit`.
 
         Raises:
@@ -145,7 +146,7 @@ class FitMixin(EpochsMixin):
         }
         with (
             self.expecting(complete, class_weight),
-            in_blocks(self, arguments) as chosen,
+            in_blocks(self, with_frozen_rows(self, arguments, cache)) as chosen,
             resumable(self, arguments, chosen, class_weight) as ready,
         ):
             return super().fit(**ready)
@@ -188,7 +189,7 @@ class FitMixin(EpochsMixin):
         """Return the loss and every metric; arguments as in `keras.Model.evaluate`."""
         self._assert_compile_called("evaluate")
         refuse_bare_array(x, self.assembly.keys)
-        if is_array_data(x):
+        if is_array_data(x) and not has_said(x):  # Else `fit` checked them.
             arrays = self.check_arrays(x, y, sample_weight)
             x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
         try:

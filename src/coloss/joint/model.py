@@ -19,13 +19,14 @@ from coloss.joint.explain.on_batch import explain_form, explain_model, report_as
 from coloss.joint.fit import FitMixin
 from coloss.joint.inputs.arrays import check_by_key
 from coloss.joint.inputs.assembly import Assembly
-from coloss.joint.inputs.missing_rows import Complete, replace_rows
+from coloss.joint.inputs.missing_rows import Complete
 from coloss.joint.inputs.several import Inputs
 from coloss.joint.keras_internals import sync_variables
 from coloss.joint.members import FUSED, check_members
 from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.optimizers.resolve import ANY, OptimizerSpec
 from coloss.joint.outputs.forward import Forward, run_members
+from coloss.joint.outputs.frozen import split_said
 from coloss.joint.outputs.fusion import Fuse, check_fuse, fused
 from coloss.joint.outputs.logits import with_readings
 from coloss.joint.predict import PredictMixin
@@ -311,25 +312,23 @@ class JointModel(Steps, FitMixin, PredictMixin, ComputeLossMixin, SerializationM
             Outputs by member, and `fused` where there is one. Rows whose input is
             missing are NaN.
         """
-        check_by_key(inputs, self.assembly, complete=not self._takes_some)
-        members = self._readable(inputs)
+        inputs, said = split_said(inputs)
+        check_by_key(inputs, self.assembly, complete=not (self._takes_some or said))
+        members = self._readable(inputs, said)
         whole = set(members) == set(self._member_names)
-        settings = self._compiled_settings
+        settings, keys = self._compiled_settings, self._known_complete(training).inputs
         tapped = {} if settings is None else settings.tapped
-        keys = self._known_complete(training).inputs
-        own = self.assembly.by_member(members, inputs, training, keys)
+        asked = {name: one for name, one in members.items() if name not in said}
+        own = self.assembly.by_member(asked, inputs, training, keys)
         complete = self.assembly.complete(keys)
-        forward = run_members(members, own, training, tapped, complete)
+        forward = run_members(members, own, training, tapped, complete, said)
         self._step_context.put(forward)
         if whole:
             self._create_auxiliary(forward)
-        outputs = {
-            name: replace_rows(output, forward.present[name], float("nan"))
-            for name, output in forward.outputs.items()
-        }
+        outputs = forward.outputs_or_nan()
         if self.fuse is not None and (whole or self.fuse == "mean"):
-            losses = {} if settings is None else settings.losses
-            losses = with_readings(members, outputs, losses)
+            known = {} if settings is None else settings.losses
+            losses = with_readings(members, outputs, known)
             outputs[FUSED] = fused(self.fuse, forward.outputs, forward.present, losses)
         if settings is not None:
             for name, output in outputs.items():

@@ -60,10 +60,18 @@ class PredictMixin(BlocksBase):
         check_inputs(members, x, assembly, complete=False)
         return x
 
-    def _readable(self, keys: Collection[str]) -> dict[str, keras.Model]:
-        """Return the members for which there is enough in these entries of `x`."""
+    def _readable(
+        self, keys: Collection[str], others: Collection[str] = ()
+    ) -> dict[str, keras.Model]:
+        """Return the members for which there is enough in these entries of `x`.
+
+        Args:
+            keys: of `x`.
+            others: members that need none.
+        """
         members = self.members
-        return {name: members[name] for name in self.assembly.readable(members, keys)}
+        found = {*self.assembly.readable(members, keys), *others}
+        return {name: one for name, one in members.items() if name in found}
 
     @contextlib.contextmanager
     def _one_batch_a_call(self) -> Iterator[None]:

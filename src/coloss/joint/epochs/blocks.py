@@ -16,6 +16,7 @@ import keras
 
 from coloss.joint.epochs.callbacks import NO_STEP
 from coloss.joint.epochs.jax import State, Step, StepPrograms, free_memory
+from coloss.joint.epochs.memory import SHARE
 from coloss.joint.epochs.pace import Pace
 from coloss.joint.epochs.turns import TRAIN, BlocksBase, Order, Turns
 from coloss.joint.keras_internals import held_state, hold_state
@@ -23,9 +24,6 @@ from coloss.joint.steps.trust import shows_later
 from coloss.typing import Nested, Tensor
 
 Logs = dict[str, Tensor]
-
-SHARE = 0.5
-"""Of the free memory that rows on the device, or a kept state, may take."""
 
 StepFunction: TypeAlias = Callable[[State, Iterator[Nested]], tuple[Logs, State]]
 """What Keras's loop calls: from a state and batches to logs and the state after."""

@@ -9,9 +9,10 @@ from typing import Any
 import keras
 
 from coloss.joint.epochs.array_fit import list_as_keras_does, take_apart
-from coloss.joint.epochs.blocks import SHARE, InBlocks, StepFunction
+from coloss.joint.epochs.blocks import InBlocks, StepFunction
 from coloss.joint.epochs.callbacks import BlockCallbacks
 from coloss.joint.epochs.jax import free_memory, on_device
+from coloss.joint.epochs.memory import SHARE
 from coloss.joint.epochs.order import RowOrder, count_rows
 from coloss.joint.epochs.reasons import reason_of_callbacks, tell_reason
 from coloss.joint.epochs.turns import TEST, TRAIN, BlocksBase, Turns, TurnsOfFit

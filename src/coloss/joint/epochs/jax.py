@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -12,6 +11,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from coloss.joint.base import JointBase
+from coloss.joint.epochs.memory import free_host_memory
 from coloss.joint.steps.trust import is_sound
 from coloss.typing import Nested, Tensor
 
@@ -211,10 +211,6 @@ def free_memory() -> int:
     for device in jax.local_devices():
         stats = device.memory_stats() if device.platform != "cpu" else None
         if not stats or "bytes_limit" not in stats:
-            return _free_host_memory()
+            return free_host_memory()
         total += stats["bytes_limit"] - stats.get("bytes_in_use", 0)
     return total
-
-
-def _free_host_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")

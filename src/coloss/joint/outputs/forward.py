@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 import keras
 from keras import ops
 
-from coloss.joint.inputs.missing_rows import clean
-from coloss.joint.keras_internals import mask_of
+from coloss.joint.inputs.missing_rows import clean, replace_rows
+from coloss.joint.keras_internals import attach_mask, mask_of
 from coloss.joint.members import check_one_output, is_frozen
 from coloss.joint.outputs.layer_outputs import Path, recording
 from coloss.typing import Nested, Tensor
+
+Said = dict[str, Any]
+"""What a member says of a batch, where it need not be run, each with the rows first.
+
+"output"; "present", where a row has no input; "mask", where Keras's mask of the output
+has padding; "taps" and "tap masks", by the number of the layer among those read.
+"""
 
 
 @dataclass
@@ -37,6 +46,13 @@ class Forward:
         """The number of rows in the batch."""
         return ops.shape(next(iter(self.outputs.values())))[0]
 
+    def outputs_or_nan(self) -> dict[str, Tensor]:
+        """Return outputs by member; rows without an input are NaN."""
+        return {
+            name: replace_rows(output, self.present[name], float("nan"))
+            for name, output in self.outputs.items()
+        }
+
 
 def run_members(
     members: Mapping[str, keras.Model],
@@ -44,6 +60,7 @@ def run_members(
     training: bool | None,
     tapped: Mapping[str, tuple[Path, ...]],
     complete: Collection[str] = (),
+    said: Mapping[str, Said] = MappingProxyType({}),
 ) -> Forward:
     """Call every member once.
 
@@ -53,12 +70,16 @@ def run_members(
         training: as in Keras. A frozen member always runs in inference mode.
         tapped: paths of the layers to record, by member.
         complete: members known to have an input on every row; not looked at.
+        said: of members that are not run.
 
     Raises:
         ValueError: if a member returns several outputs.
     """
     forward = Forward()
     for name, member in members.items():
+        if name in said:
+            _put(forward, name, said[name], tapped.get(name, ()))
+            continue
         cleaned, present = inputs[name], None
         if name not in complete:
             cleaned, present = clean(inputs[name])
@@ -74,6 +95,17 @@ def run_members(
         for path, output in outputs.items():
             forward.taps[name, path] = output
     return forward
+
+
+def _put(forward: Forward, name: str, said: Said, paths: tuple[Path, ...]) -> None:
+    forward.outputs[name] = said["output"]
+    forward.present[name] = said.get("present")
+    forward.masks[name] = said.get("mask")
+    for number, path in enumerate(paths):
+        value = said["taps"][str(number)]
+        if str(number) in said["tap masks"]:
+            attach_mask(value, said["tap masks"][str(number)])
+        forward.taps[name, path] = value
 
 
 def _build(member: keras.Model, inputs: Nested) -> None:
