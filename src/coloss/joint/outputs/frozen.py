@@ -124,23 +124,25 @@ class _Reader:
         return whole
 
     def _chunk(self, x: Mapping[str, Nested]) -> Said:
-        members = {self.name: self.member}
+        name, members = self.name, {self.name: self.member}
+        complete = [key for key, entry in x.items() if _rows_with_input(entry).all()]
         tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, dict(x))
-        own = self.assembly.by_member(members, tensors)
-        forward = run_members(members, own, False, {self.name: self.paths})
-        output, present = forward.outputs[self.name], forward.present[self.name]
-        mask = forward.masks[self.name]
-        whole = np.ones(output.shape[0], bool)
+        own = self.assembly.by_member(members, tensors, complete=complete)[name]
+        # In NumPy: outside of a program, JAX compiles each look at the rows anew.
+        own = keras.tree.map_structure(_numpy, own)
+        present = _rows_with_input(own)
+        own = keras.tree.map_structure(lambda array: _with_zeros(array, present), own)
+        forward = run_members(members, {name: own}, False, {name: self.paths}, [name])
         said: Said = {
-            "output": _numpy(output),
-            "present": whole if present is None else _numpy(present),
+            "output": _numpy(forward.outputs[name]),
+            "present": present,
             "taps": {},
             "tap masks": {},
         }
-        if mask is not None:
+        if (mask := forward.masks[name]) is not None:
             said["mask"] = _numpy(mask)
         for number, path in enumerate(self.paths):
-            value = forward.taps[self.name, path]
+            value = forward.taps[name, path]
             said["taps"][str(number)] = _numpy(value)
             if (mask := mask_of(value)) is not None:
                 said["tap masks"][str(number)] = _numpy(mask)
@@ -155,6 +157,25 @@ def _fits(chunk: Said, rows: int, limit: float) -> bool:
     return size <= limit and all(
         array.dtype in plain or array.dtype.kind in "iu" for array in arrays
     )
+
+
+def _rows_with_input(arrays: Nested) -> np.ndarray:
+    """Return which rows are not NaN throughout in any of the arrays: (rows,) bool."""
+    leaves = keras.tree.flatten(arrays)
+    present = np.ones(len(leaves[0]), bool)
+    for leaf in leaves:
+        if leaf.dtype.kind == "f":
+            axes = tuple(range(1, leaf.ndim))
+            present &= ~np.isnan(leaf).all(axis=axes)
+    return present
+
+
+def _with_zeros(array: np.ndarray, present: np.ndarray) -> Tensor:
+    """Return an array as a tensor, with zeros on the rows that have no input."""
+    if not present.all():
+        array = array.copy()
+        array[~present] = 0
+    return keras.ops.convert_to_tensor(array)
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:
