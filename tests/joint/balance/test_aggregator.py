@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+from coloss import Trainable
 from coloss.aggregation import MGDA, UPGrad
 from coloss.joint import JointModel
+from coloss.joint.balance.parameter_groups import sharing
 from coloss.joint.steps import NonFiniteLossError
 from coloss.weighting import AGM
 
@@ -81,25 +83,67 @@ def test_one_step_is_the_weighted_sum_of_the_terms_gradients(level, method):
     np.testing.assert_allclose(found["b"], alone, atol=1e-5)
 
 
-def test_coefficients_alone_decide_for_a_sum_of_losses():
+@pytest.mark.parametrize(
+    ("objective", "factors"),
+    [
+        ("a + b + 0.5*(a - 3*b)", {"a": [1.0, 0.5], "b": [1.0, -1.5]}),
+        # Three summands reach b.
+        (
+            "a + b + 0.5*(a - 3*b) + 0.2*b",
+            {"a": [1.0, 0.5], "b": [1.0, -1.5, 0.2]},
+        ),
+    ],
+)
+def test_coefficients_alone_decide_for_a_sum_of_losses(objective, factors):
     x, y = data()
-    objective = "a + b + 0.5*(a - 3*b)"
     model = compiled(
         objective,
         aggregator="upgrad",
         aggregation_level="coefficient",
         on_ascent="allow",
     )
-    factors = {"a": np.array([1.0, 0.5]), "b": np.array([1.0, -1.5])}
     expected = {}
     for name, c in factors.items():
+        c = np.array(c)
         loss, _ = pulls(model[name], x[name], y[name])
         expected[name] = weights_of(UPGrad(), np.outer(c, c)) @ c * loss
     found = moved(model, x, y)
     for name in "ab":
         np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
-    # b is in conflict in every step, a never.
-    assert [(c.member, c.share) for c in model.conflicts] == [("b", 1.0), ("a", 0.0)]
+    # Of b one pair is in conflict in every step, or two of three; of a none.
+    shares = [c.share for c in model.conflicts if c.member == "b"]
+    assert shares == [1.0] if len(factors["b"]) == 2 else [1.0, 1.0, 0.0]
+    assert [c.share for c in model.conflicts if c.member == "a"] == [0.0]
+
+
+@pytest.mark.parametrize("level", ["parameter", "output", "coefficient"])
+def test_a_trained_coefficient_moves_as_if_nothing_were_combined(level):
+    x, y = data()
+    model = compiled(
+        "exp(-s)*a + s + b + 0.5*(a - 3*b)",
+        coefficients={"s": Trainable(0.5)},
+        aggregator="upgrad",
+        aggregation_level=level,
+        on_ascent="allow",
+        optimizer=keras.optimizers.SGD(0.1),
+    )
+    loss = float(model.evaluate(x, y, return_dict=True, verbose=0)["a_loss"])
+    model.train_on_batch(x, y)
+    # s = softplus(v), d/dv (exp(-s) L + s) = (1 - exp(-s) L) sigmoid(v).
+    raw = Trainable(0.5).raw
+    step = 0.1 * (1 - np.exp(-0.5) * loss) / (1 + np.exp(-raw))
+    expected = np.log1p(np.exp(raw - step))
+    assert float(model.coefficients["s"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_who_shares_layers_is_named_by_the_first_that_do():
+    def member(*layers):
+        return keras.Sequential([keras.Input((3,)), *layers])
+
+    first, second = keras.layers.Dense(3), keras.layers.Dense(3)
+    members = {"a": member(first), "b": member(first, second), "c": member(second)}
+    assert sharing(members) == ("a", "b")
+    assert sharing({"a": member(keras.layers.Dense(2))}) is None
 
 
 def test_shared_layers_are_combined_once_and_heads_keep_their_gradient():

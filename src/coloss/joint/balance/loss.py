@@ -173,6 +173,8 @@ class BalancedLoss:
             total = total + both * loss
             if trained:  # They move as in the plain objective.
                 total = total + ops.sum(factors) * ops.stop_gradient(loss)
+        if trained:  # So does the price of one, which is no loss of anybody.
+            total = total + sum(form.constant for form in forms)
         return total
 
     # --- outputs -----------------------------------------------------------------
