@@ -17,6 +17,8 @@ TYPICAL = (0.1, 1.0, 2.3)
 _GROWTH = (1e4, 1e8, 1e16)
 _NOISE = 1e-12
 _MANY = 12
+_EFFORT = 20_000
+"""Parts times members times points at which a growing loss is followed."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Analysis:
 
         A bound on their loss is left out of account.
         """
-        return [m for m in self.members if m not in frozen and self._falls(m)]
+        return [m for m in self.members if m not in frozen and m in self._fall]
 
     def unbounded(self, frozen: Collection[str] = ()) -> list[str]:
         """Return `falling` without the members whose loss is bounded."""
@@ -122,7 +124,10 @@ class Analysis:
     def _slope(self, leaf: Expression) -> Slope:
         own = self.form.parts.get(leaf, Polynomial())
         steady = self.number(own)
-        parts = [part for part, reached in self.reached.items() if leaf in reached]
+        # By number: to look up a long expression takes its length.
+        parts = [
+            n for n, reached in enumerate(self.reached.values()) if leaf in reached
+        ]
         if not parts:
             return Slope(str(own), steady, steady)
         values = [
@@ -134,16 +139,16 @@ class Analysis:
         return Slope(None, min(known), max(known))
 
     @cached_property
-    def _tables(self) -> list[dict[Expression, dict[Expression, float]]]:
+    def _tables(self) -> list[list[dict[Expression, float]]]:
         """At each point, the slopes of each nonlinear part times its factor."""
         tables = []
         for losses in self._points():
             point = Point(self.coefficients, losses, faults=self.faults)
             tables.append(
-                {
-                    part: evaluate(part, point).scaled(self.number(factor))
+                [
+                    evaluate(part, point).scaled(self.number(factor))
                     for part, factor in self.form.nonlinear.items()
-                }
+                ]
             )
         return tables
 
@@ -167,18 +172,51 @@ class Analysis:
             yield {name: high if name == member else low for name in names}
             yield {name: low if name == member else high for name in names}
 
+    @cached_property
+    def _fall(self) -> frozenset[str]:
+        return frozenset(member for member in self.members if self._falls(member))
+
     def _falls(self, member: str) -> bool:
         leaf = Name(member, "member")
         slope = self.slopes[member]
         if slope.symbol is not None:
             return slope.low < 0
-        return any(self._falls_from(leaf, losses) for losses in self._points())
+        return any(self._falls_from(leaf, *still) for still in self._still)
 
-    def _falls_from(self, leaf: Name, losses: Mapping[str, float]) -> bool:
+    @cached_property
+    def _still(self) -> list[tuple[dict[str, float], dict[int, float]]]:
+        """The losses from which one grows, and the value of each part there.
+
+        Of very long objectives fewer, those in mixed orders first: an explanation is
+        to take a second at the most.
+        """
+        points = list(self._points())
+        size = sum(1 for part in self.form.nonlinear for _ in part.walk())
+        most = max(1, _EFFORT // max(1, size * len(self.read)))
+        if most < len(points):
+            points = [*points[len(TYPICAL) :], *points[: len(TYPICAL)]][:most]
+        found = []
+        for losses in points:
+            values: dict[int, float] = {}
+            point = Point(self.coefficients, losses, seeds=frozenset(), values=values)
+            for part in self.form.nonlinear:
+                evaluate(part, point)
+            found.append((losses, values))
+        return found
+
+    def _falls_from(
+        self, leaf: Name, losses: Mapping[str, float], still: Mapping[int, float]
+    ) -> bool:
         values: list[float] = []
         for level in _GROWTH:
             moved = {**losses, leaf.identifier: level}
-            point = Point(self.coefficients, moved, seeds=frozenset([leaf]))
+            point = Point(
+                self.coefficients,
+                moved,
+                seeds=frozenset([leaf]),
+                moved=leaf.identifier,
+                still=still,
+            )
             own = self.number(self.form.parts.get(leaf, Polynomial()))
             value, slope = own * level, own
             for part, factor in self.form.nonlinear.items():

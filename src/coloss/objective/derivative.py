@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from coloss.objective.expression import Binary, Call, Expression, Name, Negative
 from coloss.objective.functions import FUNCTIONS
@@ -48,7 +49,7 @@ class Linear:
             return None
         return Linear(constant, {part: own for part, own in known.items() if own})
 
-    @property
+    @cached_property
     def nonlinear(self) -> dict[Part, Polynomial]:
         """The parts that are neither a loss nor a transfer term."""
         return {part: own for part, own in self.parts.items() if not is_leaf(part)}
@@ -71,6 +72,18 @@ def leaves(node: Expression, *, detached: bool = True) -> Iterator[Expression]:
         node: a bound expression.
         detached: whether to look inside `stop(...)` too.
     """
+    # Noted in the node, as every answer about a tree that never changes.
+    known = vars(node)
+    key = _LEAVES[detached]
+    if key not in known:
+        known[key] = tuple(_leaves(node, detached))
+    yield from known[key]
+
+
+_LEAVES = {True: "_leaves", False: "_reached_leaves"}
+
+
+def _leaves(node: Expression, detached: bool) -> Iterator[Expression]:
     if literal(node) is not None:
         return
     if is_term(node):
@@ -87,6 +100,16 @@ def leaves(node: Expression, *, detached: bool = True) -> Iterator[Expression]:
 
 def linear(node: Expression) -> Linear:
     """Return a bound expression as a linear form."""
+    noted = vars(node)
+    if _LINEAR not in noted:
+        noted[_LINEAR] = _linear(node)
+    return noted[_LINEAR]
+
+
+_LINEAR = "_linear"
+
+
+def _linear(node: Expression) -> Linear:
     known = literal(node)
     if known is not None:
         return Linear(Polynomial.constant(known))

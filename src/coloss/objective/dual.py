@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from coloss.objective import reach
 from coloss.objective.derivative import is_term
 from coloss.objective.expression import Binary, Call, Expression, Name, Negative, Number
 from coloss.objective.functions import FUNCTIONS
-from coloss.objective.reach import literal
 from coloss.objective.words import BATCH, DETACH, Derivative, Pointwise
 
 
@@ -41,6 +41,10 @@ class Point:
         terms: the value of every transfer term.
         seeds: the losses and terms to differentiate by; None: all.
         faults: filled with the parts that are undefined here.
+        values: filled with the value of each part, by its `id`; None: not kept.
+        moved: the one member whose loss is another than where `still` was filled; by it
+            alone is differentiated.
+        still: values of parts that do not read it.
     """
 
     coefficients: Mapping[str, float]
@@ -48,6 +52,9 @@ class Point:
     terms: float = 0.5
     seeds: frozenset[Expression] | None = None
     faults: dict[Expression, None] = field(default_factory=dict)
+    values: dict[int, float] | None = None
+    moved: str | None = None
+    still: Mapping[int, float] = field(default_factory=dict)
 
     def leaf(self, node: Expression) -> Dual:
         """Return the value of a loss or of a transfer term."""
@@ -59,9 +66,20 @@ class Point:
 
 def evaluate(node: Expression, point: Point) -> Dual:
     """Return an expression's value and slopes at a point."""
+    if point.moved is not None and point.moved not in reach.identifiers(node):
+        known = point.still.get(id(node))
+        if known is not None:
+            return Dual(known)
+    found = _evaluate(node, point)
+    if point.values is not None:
+        point.values[id(node)] = found.value
+    return found
+
+
+def _evaluate(node: Expression, point: Point) -> Dual:
     if isinstance(node, Number):
         return Dual(node.value)
-    if isinstance(node, Binary) and node.operator in "*/" and literal(node) == 0:
+    if isinstance(node, Binary) and node.operator in "*/" and reach.literal(node) == 0:
         return Dual(0.0)
     if isinstance(node, Name) and node.role != "member":
         return Dual(point.coefficients.get(node.identifier, 1.0))

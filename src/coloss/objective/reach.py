@@ -63,6 +63,19 @@ def _literal(node: Expression) -> float | None:
     return None
 
 
+def identifiers(node: Expression) -> frozenset[str]:
+    """Return every name of a loss or a coefficient in an expression."""
+    known = vars(node)
+    if _IDENTIFIERS not in known:
+        own = {node.identifier} if isinstance(node, Name) else set()
+        below = (identifiers(child) for child in node.children)
+        known[_IDENTIFIERS] = frozenset(own).union(*below)
+    return known[_IDENTIFIERS]
+
+
+_IDENTIFIERS = "_identifiers"
+
+
 def undefined(node: Expression) -> bool:
     """Return whether an operation on numbers has no finite value, such as `1/0`."""
     if not isinstance(node, Binary):
