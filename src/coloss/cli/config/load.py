@@ -8,11 +8,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from coloss.checksum import DamagedFileError, read_plain
 from coloss.cli.config.checks import check
 from coloss.cli.config.lines import lines_of
 from coloss.cli.config.problems import Problem, from_pydantic
 from coloss.cli.config.root import Config
 from coloss.cli.errors import CliError
+
+MOST = 2**20
+"""Bytes of a configuration."""
+MOST_DOTS = 300
+"""In a line: for a key of n parts, the reader of TOML takes n * n steps."""
 
 
 def load(path: Path) -> Config:
@@ -22,7 +28,9 @@ def load(path: Path) -> Config:
         CliError: with one sentence for everything that is wrong.
     """
     try:
-        content = path.read_bytes()
+        content = read_plain(path, MOST)
+    except DamagedFileError as error:
+        raise CliError(f"{error}.") from None
     except FileNotFoundError:
         raise CliError(
             f"there is no file '{path}'.", note="`coloss init` writes one."
@@ -46,9 +54,14 @@ def parse(text: str, name: str) -> Config:
     Raises:
         CliError: with one sentence for everything that is wrong.
     """
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.count(".") > MOST_DOTS:
+            raise CliError(f"{name}:{number}: has more than {MOST_DOTS} dots.")
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise CliError(f"{name}: is no TOML that is read: nested too deeply.") from None
+    except ValueError as error:  # Of a number with thousands of digits, too.
         raise CliError(f"{name}: is no TOML: {error}.") from None
     try:
         config = Config.model_validate(raw)

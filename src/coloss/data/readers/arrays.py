@@ -10,9 +10,11 @@ from typing import IO
 import numpy as np
 
 from coloss.data.readers.errors import DataError
-from coloss.data.readers.files import reading
+from coloss.data.readers.files import check_memory, reading
 from coloss.names import counted, unknown
 
+_GROWTH = 200
+"""How many times smaller an archive may be than its arrays."""
 _NPY = b"\x93NUMPY"
 """How a file of one array begins."""
 
@@ -56,6 +58,8 @@ def load_array(path: Path) -> np.ndarray | dict[str, np.ndarray]:
             raise DataError("is no file of NumPy arrays, or a damaged one", path)
         arrays = {}
         with zipfile.ZipFile(file) as archive:
+            needed = sum(entry.file_size for entry in archive.infolist())
+            check_memory(path, needed, _GROWTH)
             for entry in archive.infolist():
                 with archive.open(entry) as member:
                     name = entry.filename.removesuffix(".npy")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coloss.data.readers.errors import DataError, some
-from coloss.data.readers.files import opened, reading
+from coloss.data.readers.files import check_memory, opened, reading
 from coloss.names import nearest
 
 if TYPE_CHECKING:
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
+_GROWTH = 1000
+"""How many times smaller a table may be than its values: most of them may be equal."""
+_VALUE = 8
+"""Bytes of a value in memory."""
 
 
 def read_columnar(path: Path, only: Collection[str] | None = None) -> pa.Table:
@@ -56,6 +60,9 @@ def _parquet(path: Path, only: Collection[str] | None) -> pa.Table:
             if name not in names:
                 raise no_column(name, names, path)
         wanted = None if only is None else [name for name in names if name in only]
+        columns = parquet.metadata.num_columns if wanted is None else len(wanted)
+        needed = _VALUE * parquet.metadata.num_rows * columns
+        check_memory(path, needed, _GROWTH)
         return parquet.read(columns=wanted)
 
 
@@ -81,5 +88,23 @@ def _arrow(path: Path) -> pa.Table:
             path,
         )
     if start.startswith(b"ARROW1"):
-        return pa.ipc.open_file(data).read_all()
-    return pa.ipc.open_stream(data).read_all()
+        file = pa.ipc.open_file(data)
+        batches = (file.get_batch(n) for n in range(file.num_record_batches))
+        return _joined(batches, file.schema, path)
+    stream = pa.ipc.open_stream(data)
+    return _joined(stream, stream.schema, path)
+
+
+def _joined(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path
+) -> pa.Table:
+    """Return a table, unless it becomes far larger than its file."""
+    import pyarrow as pa
+
+    found, needed = [], 0
+    for batch in batches:
+        rows = _VALUE * batch.num_rows * batch.num_columns
+        needed += max(rows, batch.get_total_buffer_size())
+        check_memory(path, needed, _GROWTH)
+        found.append(batch)
+    return pa.Table.from_batches(found, schema)

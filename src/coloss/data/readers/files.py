@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,10 @@ def reading(path: Path) -> Iterator[None]:
         path: the file, for the message.
     """
     try:
+        kind = path.stat().st_mode
+        # Of a pipe or a device, reading may never end.
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            raise DataError("is no file", path)
         yield
     except DataError:
         raise
@@ -46,8 +51,34 @@ def reading(path: Path) -> Iterator[None]:
             "than it is",
             path,
         ) from None
+    except RecursionError:
+        raise DataError("is nested too deeply", path) from None
     except Exception as error:
         raise DataError(f"cannot be read: {_first_line(error)}", path) from None
+
+
+FREE = 256 * 2**20
+"""Bytes of memory that any file may take."""
+
+
+def check_memory(path: Path, needed: int, growth: int) -> None:
+    """Refuse a file that says it takes far more memory than it has bytes.
+
+    Args:
+        path: the file.
+        needed: bytes of memory, as its head says.
+        growth: how many times its size is believed.
+
+    Raises:
+        DataError: if it is more than that, and than `FREE`.
+    """
+    size = path.stat().st_size
+    if needed > max(FREE, growth * size):
+        raise DataError(
+            f"has {size} bytes and says that it takes {needed} in memory: it is "
+            "damaged, or made to fill it",
+            path,
+        )
 
 
 def opened(path: Path) -> pa.NativeFile:

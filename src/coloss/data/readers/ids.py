@@ -11,6 +11,7 @@ import numpy as np
 from coloss.data.readers.arrays import load_array
 from coloss.data.readers.columnar import no_column
 from coloss.data.readers.errors import DataError, some
+from coloss.data.readers.files import reading
 from coloss.data.readers.tables import TABLE_SUFFIXES, read_table
 from coloss.names import counted
 
@@ -56,10 +57,8 @@ def read_ids(path: Path, id: str | None, header: bool | None = None) -> list[str
             raise DataError("holds arrays by name; expected one array of ids", path)
         return ids_in(array, path)
     if suffix == ".txt":
-        try:
+        with reading(path):
             found = [as_id(line) for line in path.read_text("utf-8").splitlines()]
-        except OSError as error:
-            raise DataError(f"cannot be read: {error.strerror}", path) from None
     elif suffix in TABLE_SUFFIXES and id is not None:
         return ids_of(read_table(path, (id,), header=header), id, path)
     else:
