@@ -86,6 +86,9 @@ def test_hint_projects_the_learner_to_the_sources_width():
     term = "hint(b.hidden >> a.hidden)"
     assert after[term] < before[term]
     assert np.abs(keras.ops.convert_to_numpy(matrix.value) - start).max() > 1e-4
+    # The optimizer of the learner moves it.
+    moved = model.auxiliary.projectors.by_learner()
+    assert [(name, len(found)) for name, found in moved.items()] == [("a", 1)]
     # Neither member has gained a variable.
     assert [len(model[name].weights) for name in "ab"] == [4, 4]
     assert len(model.weights) == 9

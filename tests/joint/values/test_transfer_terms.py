@@ -131,6 +131,24 @@ def test_decoupled_distillation_uses_labeled_rows_only():
     )
 
 
+def test_of_sequences_the_steps_count_that_have_a_label():
+    steps, rows = 3, 8
+    x = {name: array.reshape(rows, steps, -1) for name, array in X.items()}
+    y = Y.reshape(rows, steps).copy()
+    y[np.arange(rows), np.arange(rows) % steps] = y[1] = -1
+    flat = {"a": network(4, 6), "b": network(5, 7, seed=1)}
+    by_step = {
+        name: keras.Sequential([keras.Input((steps, X[name].shape[1])), *net.layers])
+        for name, net in flat.items()
+    }
+    found = [
+        joined("0*a + dkd(b >> a)", members=nets).test_on_batch(*data, return_dict=True)
+        for nets, data in ((by_step, (x, y)), (flat, (X, y.ravel())))
+    ]
+    assert found[0]["loss"] > 0
+    assert found[0]["loss"] == pytest.approx(found[1]["loss"], rel=1e-5)
+
+
 def test_the_row_gate_follows_the_better_network_row_by_row():
     model = joined("distill(b >> a, temperature=1, gate='row')")
     y = Y.copy()
