@@ -185,7 +185,9 @@ def test_the_accuracy_that_a_network_gate_goes_by(kind, monkeypatch):
     model.compile("sgd", case.kind.loss, objective='distill(b >> a, gate="network")')
     seen = {}
     monkeypatch.setattr(
-        RunningAccuracy, "observe", lambda self, right, training: seen.update(right)
+        RunningAccuracy,
+        "observe",
+        lambda self, right, training, errors: seen.update(right),
     )
     batch = model.batch_of(run_members(model.members, case.x, False, {}), case.labels)
     TransferTerms(batch, model.auxiliary).observe(training=False)
