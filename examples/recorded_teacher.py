@@ -4,7 +4,7 @@ A random forest and a logistic regression see three views of handwritten digits;
 main network sees one of them (`fou`) and has 100 labels of 1000 rows. Their predictions
 are members that are never trained (`coloss.Recorded`). A model knows the rows that it
 was fitted on by heart: of rows with a label the predictions come from models that did
-not see them (`cross_val_predict`). The arm "forest by heart" is without that.
+not see them (`cross_val_predict`). The arm "forest by heart" does without.
 
 Run: python examples/recorded_teacher.py
 """
