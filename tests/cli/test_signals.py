@@ -168,7 +168,7 @@ def test_a_study_ends_with_what_is_finished(case):
     assert any(line == "reached\n" for line in process.stdout)
     process.send_signal(signal.SIGTERM)
     code, _, errors = ended(process)
-    assert code == 143 and "0 of 4 runs kept" in errors
+    assert code == 143 and "0 of 6 runs kept" in errors
     run = RunFolder(case / "run-study")
     assert run.environment["status"] == "interrupted"
 

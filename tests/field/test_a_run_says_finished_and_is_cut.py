@@ -47,7 +47,7 @@ def session(tmp_path_factory):
 
 @pytest.fixture
 def fitted(monkeypatch):
-    def ended(session, run, output):
+    def ended(session, run, output, keeper):
         run.write_table("history", [{"epoch": 0, "loss": 1.0}])
         return "finished", None, 0
 
