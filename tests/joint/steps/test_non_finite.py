@@ -30,6 +30,7 @@ def finite(model):
     return all(np.all(np.isfinite(weight)) for weight in model.get_weights())
 
 
+@pytest.mark.filterwarnings("ignore:epoch .* trains to fail")
 def test_an_unbounded_objective_ends_with_its_name_and_good_weights(linear):
     members = {"a": linear(4, activation=None), "b": linear(4, activation=None, seed=1)}
     model = compiled(members, "a - b**2", keras.optimizers.SGD(1.0))
