@@ -15,6 +15,7 @@ from coloss.joint.keras_internals import (
     output_structure,
     producer_of,
     profiles_batches,
+    replicas_of,
     split_rows,
     sync_held_state,
     traces_with_flax,
@@ -46,6 +47,7 @@ def test_variables_are_made_under_the_strategy_of_the_model():
     assert model.optimizer.built
     tensorflow = keras.backend.backend() == "tensorflow"
     assert hasattr(model, "distribute_strategy") == tensorflow
+    assert replicas_of(model) == 1
 
 
 def test_a_mask_can_be_attached():

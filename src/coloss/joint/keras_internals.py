@@ -87,6 +87,12 @@ def variable_scope(model: keras.Model) -> AbstractContextManager[object]:
     return nullcontext() if strategy is None else strategy.scope()
 
 
+def replicas_of(model: keras.Model) -> int:
+    """Return on how many replicas a model is trained, under TensorFlow's strategies."""
+    strategy = getattr(model, "distribute_strategy", None)
+    return 1 if strategy is None else int(strategy.num_replicas_in_sync)
+
+
 def producer_of(
     tensor: keras.KerasTensor,
 ) -> tuple[keras.Operation, list[keras.KerasTensor]]:

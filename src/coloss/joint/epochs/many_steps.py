@@ -9,11 +9,10 @@ from typing import Any
 
 import keras
 
-from coloss.joint.autodiff import replicas
 from coloss.joint.epochs.reasons import listed, reason_of_callbacks, tell_reason
 from coloss.joint.epochs.turns import BlocksBase
 from coloss.joint.inputs.arrays import is_array_data
-from coloss.joint.keras_internals import DEFAULT_BATCH, variable_scope
+from coloss.joint.keras_internals import DEFAULT_BATCH, replicas_of
 from coloss.typing import Nested
 
 STEPS = 16
@@ -104,9 +103,8 @@ def _reason(model: BlocksBase, arguments: Arguments) -> str | None:
     """Return why steps must be taken one by one; None: they need not."""
     if model.run_eagerly:
         return "the step is not compiled (run_eagerly)"
-    with variable_scope(model):
-        if replicas() > 1:
-            return "a tf.distribute strategy has several replicas"
+    if replicas_of(model) > 1:
+        return "a tf.distribute strategy has several replicas"
     for callback in listed(arguments["callbacks"]):
         if getattr(callback, "inside_epochs", False):
             return f"{type(callback).__name__} is written in the middle of an epoch"
