@@ -29,6 +29,13 @@ Y = RNG.integers(0, 3, ROWS)
 VALIDATION = ({name: rows[:9] for name, rows in X.items()}, Y[:9])
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _however_few():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(many_steps, "FEW", 0)
+        yield
+
+
 def network(width: int, seed: int) -> keras.Model:
     def start(number):
         return keras.initializers.GlorotUniform(seed + number)
@@ -103,8 +110,9 @@ def test_steps_are_taken_one_by_one_where_a_callback_needs_each(caplog) -> None:
     assert sum("one by one" in line for line in caplog.messages) == 1
 
 
-def test_heavy_steps_are_taken_one_by_one(monkeypatch) -> None:
-    monkeypatch.setattr(many_steps, "HEAVY", 10)
+@pytest.mark.parametrize("limit", [("HEAVY", 10), ("FEW", 19)])
+def test_heavy_or_few_steps_are_taken_one_by_one(limit, monkeypatch) -> None:
+    monkeypatch.setattr(many_steps, *limit)
     joint, seen = made("auto"), []
     watch = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: seen.append(joint.steps_per_execution)

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from coloss.joint.epochs.array_fit import take_apart
 from coloss.joint.epochs.reasons import listed, reason_of_callbacks, tell_reason
 from coloss.joint.epochs.turns import BlocksBase
 from coloss.joint.inputs.arrays import is_array_data
@@ -21,6 +22,10 @@ STEPS = 16
 HEAVY = 10**8
 """Weights times rows times positions of a step that gains nothing: it takes many times
 as long as a call, and Ctrl-C and the progress bar would wait for `STEPS` of them."""
+
+FEW = 256
+"""Steps of a whole `fit` that gains nothing: to make the program for many steps in a call
+takes longer, if steps were taken one by one before."""
 
 Arguments = dict[str, Any]
 
@@ -81,7 +86,7 @@ def in_blocks(model: BlocksBase, arguments: Arguments) -> Iterator[Arguments]:
     reason = _reason(model, arguments)
     if reason is not None:
         tell_reason(model, reason)
-    elif _load(model, arguments) <= HEAVY:
+    elif _steps(arguments) > FEW and _load(model, arguments) <= HEAVY:
         with steps_in_a_call(model, STEPS):
             yield arguments
         return
@@ -109,6 +114,13 @@ def _reason(model: BlocksBase, arguments: Arguments) -> str | None:
         if getattr(callback, "inside_epochs", False):
             return f"{type(callback).__name__} is written in the middle of an epoch"
     return reason_of_callbacks(arguments["callbacks"])
+
+
+def _steps(arguments: Arguments) -> int:
+    """Return the steps of all epochs."""
+    fit = take_apart(arguments)
+    epochs = arguments["epochs"] - arguments.get("initial_epoch", 0)
+    return int(fit.order.steps * epochs)
 
 
 def _load(model: BlocksBase, arguments: Arguments) -> int:
