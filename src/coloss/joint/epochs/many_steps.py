@@ -24,8 +24,8 @@ HEAVY = 10**8
 as long as a call, and Ctrl-C and the progress bar would wait for `STEPS` of them."""
 
 FEW = 256
-"""Steps of a whole `fit` that gains nothing: if steps were taken one by one before, to make
-a program for many of them takes longer."""
+"""Steps of a whole `fit` that gains nothing: to make a program for many steps takes
+longer, if steps were taken one by one before."""
 
 Arguments = dict[str, Any]
 
