@@ -349,7 +349,7 @@ def main():
     )
     parser.add_argument("--write", type=Path, help="the file of the table")
     arguments = parser.parse_args()
-    total = {"demo": 1024, "question": 128}
+    total = {"demo": 1024, "question": 512}
     arguments.total = {n: int(arguments.scale * count) for n, count in total.items()}
     text = table(arguments)
     where = f"{BACKEND}, {device()}, {os.cpu_count()} cores"

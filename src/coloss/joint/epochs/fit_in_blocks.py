@@ -14,7 +14,7 @@ from coloss.joint.epochs.callbacks import BlockCallbacks
 from coloss.joint.epochs.jax import free_memory, on_device
 from coloss.joint.epochs.memory import SHARE
 from coloss.joint.epochs.order import RowOrder, count_rows
-from coloss.joint.epochs.reasons import reason_of_callbacks, tell_reason
+from coloss.joint.epochs.reasons import may_take_many, reason_of_callbacks
 from coloss.joint.epochs.turns import TEST, TRAIN, BlocksBase, Turns, TurnsOfFit
 from coloss.joint.inputs.arrays import is_array_data
 from coloss.joint.keras_internals import traces_with_flax, whole_batch
@@ -51,12 +51,7 @@ def in_blocks(model: BlocksBase, arguments: Arguments) -> Iterator[Arguments]:
     Yields:
         The arguments to call it with instead; the same ones on the plain path.
     """
-    if not model.takes_blocks or not is_array_data(arguments["x"]):
-        yield arguments
-        return
-    reason = _reason(model, arguments)
-    if reason is not None:
-        tell_reason(model, reason)
+    if not may_take_many(model, arguments, _reason):
         yield arguments
         return
     turns, arguments = _turns(model, arguments)

@@ -10,9 +10,8 @@ from typing import Any
 import keras
 
 from coloss.joint.epochs.array_fit import take_apart
-from coloss.joint.epochs.reasons import listed, reason_of_callbacks, tell_reason
+from coloss.joint.epochs.reasons import listed, may_take_many, reason_of_callbacks
 from coloss.joint.epochs.turns import BlocksBase
-from coloss.joint.inputs.arrays import is_array_data
 from coloss.joint.keras_internals import DEFAULT_BATCH, replicas_of
 from coloss.typing import Nested
 
@@ -80,17 +79,12 @@ def in_blocks(model: BlocksBase, arguments: Arguments) -> Iterator[Arguments]:
     Yields:
         The arguments as they are.
     """
-    if not model.takes_blocks or not is_array_data(arguments["x"]):
-        yield arguments
-        return
-    reason = _reason(model, arguments)
-    if reason is not None:
-        tell_reason(model, reason)
-    elif _steps(arguments) > FEW and _load(model, arguments) <= HEAVY:
+    many = may_take_many(model, arguments, _reason)
+    if many and _steps(arguments) > FEW and _load(model, arguments) <= HEAVY:
         with steps_in_a_call(model, STEPS):
             yield arguments
-        return
-    yield arguments
+    else:
+        yield arguments
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -44,7 +45,7 @@ class EpochsMixin(BlocksBase):
             super().make_train_function(force)
             if self.train_function is not None:
                 self.train_function = train_function(
-                    self, self.train_function, self._made_train_function
+                    self, self.train_function, partial(self._remade, "train")
                 )
 
     def make_test_function(self, force: bool = False) -> None:
@@ -53,26 +54,22 @@ class EpochsMixin(BlocksBase):
             super().make_test_function(force)
             if self.test_function is not None:
                 self.test_function = test_function(
-                    self, self.test_function, self._made_test_function
+                    self, self.test_function, partial(self._remade, "test")
                 )
 
-    def _made_train_function(self) -> Any:
-        """Return Keras's train function for the present number of steps in a call."""
-        kept = self.train_function
-        try:
-            super().make_train_function(force=True)
-            return self.train_function
-        finally:
-            self.train_function = kept
+    def _remade(self, kind: str) -> Any:
+        """Return Keras's function for the present number of steps in a call.
 
-    def _made_test_function(self) -> Any:
-        """Return Keras's test function for the present number of steps in a call."""
-        kept = self.test_function
+        Args:
+            kind: "train" or "test".
+        """
+        name = f"{kind}_function"
+        kept = getattr(self, name)
         try:
-            super().make_test_function(force=True)
-            return self.test_function
+            getattr(super(), f"make_{name}")(force=True)
+            return getattr(self, name)
         finally:
-            self.test_function = kept
+            setattr(self, name, kept)
 
     def get_metrics_result(self) -> dict[str, Tensor]:
         """Return the loss and every metric so far, by name; as in Keras."""

@@ -191,6 +191,10 @@ class BatchValues:
         raw = ops.reshape(raw, ops.shape(free))
         return ops.logical_and(free, ops.not_equal(raw, loss.ignore_class))
 
+    def _labeled_as(self, name: str, judge: str | None) -> str:
+        """Return whose labels a member is measured on: its own, if it has a loss."""
+        return name if judge is None or name in self.losses else judge
+
     def counted_classes(
         self, name: str, judge: str | None = None
     ) -> tuple[Tensor, Tensor] | None:
@@ -204,9 +208,7 @@ class BatchValues:
             (batch, ...) classes, 0 where nothing counts, and (batch, ...) bool; None
             as `classes`.
         """
-        classes = self.classes(name)
-        if classes is None and name not in self.losses and judge is not None:
-            classes = self.classes(judge)
+        classes = self.classes(self._labeled_as(name, judge))
         if classes is None:
             return None
         known = both(classes >= 0, self.forward.present.get(name))
@@ -225,9 +227,7 @@ class BatchValues:
         Returns:
             (batch, values) float32 and (batch,) bool; None where there is no label.
         """
-        labels = self.labels(name)
-        if labels is None and name not in self.losses and judge is not None:
-            labels = self.labels(judge)
+        labels = self.labels(self._labeled_as(name, judge))
         if labels is None:
             return None
         values = ops.cast(labels.values, "float32")
