@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -16,6 +21,7 @@ from coloss.joint.keras_internals import (
     producer_of,
     profiles_batches,
     replicas_of,
+    set_random_seed,
     split_rows,
     sync_held_state,
     traces_with_flax,
@@ -148,3 +154,47 @@ def test_variables_without_values_take_no_memory():
     # Nothing of it is left for the next network to make.
     again = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
     assert again.predict(np.ones((1, 2)), verbose=0).shape == (1, 3)
+
+
+SEEDED_AND_SAVED = """
+import json, random, sys
+import keras, numpy
+from coloss import JointModel
+from coloss.joint.keras_internals import set_random_seed
+
+def drawn():
+    layer = keras.layers.Dense(2)
+    layer.build((None, 3))
+    weights = keras.ops.convert_to_numpy(layer.kernel).tolist()
+    return [random.random(), numpy.random.random(), weights]
+
+set_random_seed(7)
+before = drawn()
+net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+JointModel({"net": net}).save(sys.argv[1])
+alone = "tensorflow" not in sys.modules
+keras.utils.set_random_seed(7)
+print(json.dumps([alone, before == drawn(), "tensorflow" in sys.modules]))
+"""
+
+
+def test_seeds_and_files_do_not_import_tensorflow(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-c", SEEDED_AND_SAVED, str(tmp_path / "net.keras")],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    )
+    alone, same, later = json.loads(run.stdout.splitlines()[-1])
+    assert same
+    assert later, "Keras no longer looks for TensorFlow: this function can go"
+    assert alone == (keras.backend.backend() != "tensorflow")
+
+
+def test_a_seed_gives_the_draws_of_keras():
+    found = []
+    for put in (set_random_seed, keras.utils.set_random_seed):
+        put(3)
+        found.append(keras.ops.convert_to_numpy(keras.random.normal((4,))))
+    np.testing.assert_array_equal(*found)

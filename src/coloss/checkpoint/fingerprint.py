@@ -14,6 +14,7 @@ import numpy as np
 from coloss.digest import digest, layers_digest
 from coloss.joint.base import JointBase
 from coloss.joint.epochs.resumable import PresentFit
+from coloss.joint.keras_internals import without_tensorflow
 
 _ROWS = ("x", "y", "sample_weight")
 _NEVER = ("callbacks", "verbose", "validation_data", *_ROWS)
@@ -32,7 +33,8 @@ def fingerprint(fit: PresentFit) -> dict[str, str]:
     Args:
         fit: what is about to begin.
     """
-    return {**_of_model(fit.model), **_of_calls(fit)}
+    with without_tensorflow():
+        return {**_of_model(fit.model), **_of_calls(fit)}
 
 
 def _of_model(model: JointBase) -> dict[str, str]:

@@ -152,10 +152,11 @@ def _trained() -> tuple[float, bool]:
 
     from coloss.data import load_digits_views
     from coloss.joint import JointModel
+    from coloss.joint.keras_internals import set_random_seed
 
     split = load_digits_views(("fou", "kar"), seed=0)
     (x, y), (other, truth) = split.train, split.test
-    keras.utils.set_random_seed(0)
+    set_random_seed(0)
     joint = JointModel(
         {
             name: keras.Sequential(

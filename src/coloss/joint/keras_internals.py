@@ -6,6 +6,7 @@ new Keras changes it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -32,6 +33,7 @@ from keras.src.trainers.data_adapters.array_slicing import (
 )
 from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras.src.utils.io_utils import ask_to_proceed_with_overwrite
+from keras.src.utils.module_utils import tensorflow
 
 from coloss.typing import FilePath, Nested, Tensor
 
@@ -358,3 +360,32 @@ CALLBACK_STATES: Mapping[type[keras.callbacks.Callback], tuple[str, ...]] = {
     keras.callbacks.SwapEMAWeights: ("_ema_weights_in_model",),
 }
 """In which attributes Keras's callbacks remember something from epoch to epoch."""
+
+
+@contextmanager
+def without_tensorflow() -> Iterator[None]:
+    """Let Keras not import TensorFlow only to see whether there is something of it.
+
+    On every backend Keras imports it to give it the seed, and to ask of each object
+    that it saves whether it is TensorFlow's: seconds of processor time before the first
+    step. Where nothing has imported it, nothing is. Else, and on TensorFlow, this does
+    nothing.
+    """
+    if keras.backend.backend() == "tensorflow" or "tensorflow" in sys.modules:
+        yield
+        return
+    kept = tensorflow._available
+    tensorflow._available = False
+    try:
+        yield
+    finally:
+        tensorflow._available = kept
+
+
+def set_random_seed(seed: int) -> None:
+    """Set seeds as `keras.utils.set_random_seed` does; see `without_tensorflow`.
+
+    TensorFlow gets the seed if it is there; one that is imported later has none.
+    """
+    with without_tensorflow():
+        keras.utils.set_random_seed(seed)

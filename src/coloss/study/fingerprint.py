@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from coloss.digest import digest, layers_digest
+from coloss.joint.keras_internals import set_random_seed, without_tensorflow
 from coloss.study.arms import Arm
 from coloss.study.trial import Rows
 
@@ -68,18 +69,19 @@ def _data(
 def _networks(
     of: str, build: Callable[[], Any], x: Mapping[str, Any]
 ) -> dict[str, Any]:
-    keras.utils.set_random_seed(_SEED)
+    set_random_seed(_SEED)
     joint = build()
     if not joint.built:
         joint._symbolic_outputs({key: x[key] for key in joint.assembly.keys})
-    return {
-        f"the network {name!r}{of}": {
-            "layers": layers_digest(member),
-            "parameters": int(sum(np.prod(v.shape) for v in member.variables)),
-            "initial weights": _sketch(member),
+    with without_tensorflow():
+        return {
+            f"the network {name!r}{of}": {
+                "layers": layers_digest(member),
+                "parameters": int(sum(np.prod(v.shape) for v in member.variables)),
+                "initial weights": _sketch(member),
+            }
+            for name, member in joint.members.items()
         }
-        for name, member in joint.members.items()
-    }
 
 
 def _sketch(member: keras.Model) -> list[float]:

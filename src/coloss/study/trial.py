@@ -11,6 +11,7 @@ import numpy as np
 from coloss.data import Split
 from coloss.joint import JointModel, JointOptimizer
 from coloss.joint.inputs.missing_rows import Complete
+from coloss.joint.keras_internals import set_random_seed
 from coloss.joint.optimizers import inner
 from coloss.study import arms
 from coloss.study.arms import Arm, Run
@@ -100,7 +101,7 @@ class Starts:
         self, build: Callable[[], JointModel], seed: int, x: Mapping[str, Any]
     ) -> Weights:
         if (seed, build) not in self._seen:
-            keras.utils.set_random_seed(seed)
+            set_random_seed(seed)
             joint = build()
             if not joint.built:
                 joint._symbolic_outputs({k: x[k] for k in joint.assembly.keys})
@@ -239,7 +240,7 @@ class Trial:
         ]
 
     def _projectors(self, seed: int) -> Values:
-        keras.utils.set_random_seed(seed)
+        set_random_seed(seed)
         found: Values = {}
         for layer in self.joint.auxiliary.projectors._flatten_layers():
             if isinstance(layer, Projector):

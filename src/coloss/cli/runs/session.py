@@ -32,6 +32,7 @@ from coloss.cli.runs.source_base import Source, outputs_of
 from coloss.cli.runs.trackers import trackers
 from coloss.data.readers import DataError
 from coloss.joint import JointModel, NonFiniteLossError
+from coloss.joint.keras_internals import set_random_seed
 from coloss.objective import DataWarning
 from coloss.run_folder import BEGUN, ENVIRONMENT, RunFolder
 
@@ -81,7 +82,7 @@ def prepare(config: Config, folder: Path, output: Output) -> Session:
     except (DataError, ValueError) as error:
         raise CliError(str(error)) from None
     config = source.config  # With what the files have settled.
-    keras.utils.set_random_seed(config.training.seed)
+    set_random_seed(config.training.seed)
     shapes, outputs = source.shapes, outputs_of(source)
     joint = build_joint(config, folder, shapes, outputs, standardizers)
     notes = compile_joint(config, joint)

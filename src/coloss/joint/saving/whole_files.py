@@ -13,7 +13,7 @@ from pathlib import Path
 
 import keras
 
-from coloss.joint.keras_internals import may_overwrite
+from coloss.joint.keras_internals import may_overwrite, without_tensorflow
 from coloss.joint.saving.archive import seal
 from coloss.typing import FilePath
 from coloss.writing import whole
@@ -43,7 +43,7 @@ def save_whole(
         return
     if not overwrite and Path(filepath).exists() and not may_overwrite(filepath):
         return
-    with whole(filepath) as partial:
+    with whole(filepath) as partial, without_tensorflow():
         save(partial, zipped=zipped, **options)
         if partial.suffix == ".keras":
             seal(partial)
