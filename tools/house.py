@@ -37,7 +37,7 @@ FLOORS_OF_JOINT: Floors = (
     ("__init__",),
     ("model",),
     ("fit", "predict", "compute_loss", "serialization"),
-    ("epoch_callback", "epochs"),
+    ("epoch_callback", "epochs", "checked_data"),
     ("steps", "explain", "saving", "export"),
     ("base", "protocols"),
     ("compiled", "step_context", "auxiliary"),

@@ -6,25 +6,25 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import keras
 
-from coloss.joint.checks.array_checks import CheckedArrays, check_arrays
-from coloss.joint.checks.data_warnings import warn_of_data
-from coloss.joint.checks.head_agreement import check_outputs
-from coloss.joint.compiled import CompiledSettings
+from coloss.joint.checked_data import CheckedDataMixin
+from coloss.joint.checks.devices import check_batches, check_placed, check_ranks
 from coloss.joint.epoch_callback import epoch_callbacks
 from coloss.joint.epochs import in_blocks
+from coloss.joint.epochs.array_fit import check_fit_batches
 from coloss.joint.epochs.frozen_rows import with_frozen_rows
 from coloss.joint.epochs.mixin import EpochsMixin
+from coloss.joint.epochs.order import count_rows
 from coloss.joint.epochs.resumable import in_calling_order, refuse_in_list, resumable
 from coloss.joint.explain.blame import terms_not_finite
 from coloss.joint.inputs.again import Batch, batches_again
-from coloss.joint.inputs.arrays import as_symbols, is_array_data, refuse_bare_array
+from coloss.joint.inputs.arrays import is_array_data, refuse_bare_array
 from coloss.joint.inputs.missing_rows import Complete
 from coloss.joint.inputs.sample_batch import show_batch
-from coloss.joint.keras_internals import sync_variables, variable_scope
+from coloss.joint.keras_internals import DEFAULT_BATCH, sync_variables, variable_scope
 from coloss.joint.optimizers import resolve as optimizers
 from coloss.joint.optimizers.learning_rates import (
     check_learning_rates,
@@ -38,22 +38,18 @@ from coloss.joint.supervision.class_weights import (
     ClassWeight,
     resolve_class_weights,
 )
-from coloss.objective import DataWarning, ObjectiveWarning
-from coloss.typing import ByMember, Callbacks, Nested
+from coloss.objective import DataWarning
+from coloss.typing import ByMember, Callbacks
 
 Scores = float | list[float] | dict[str, float]
 """The loss and the metrics: by name with `return_dict=True`, else in order."""
 
 
-class FitMixin(EpochsMixin):
+class FitMixin(EpochsMixin, CheckedDataMixin):
     """Keras's entry points with every refusal before the first step."""
 
-    _seen_shapes: tuple[str, Any] = ("", None)
     _traced_for = Complete()
     """Of the arrays that the train step is traced for."""
-
-    _outputs_checked_for: CompiledSettings | None = None
-    """The compiled settings for which the members' outputs were looked at."""
 
     _class_weights = _traced_weights = NONE_WEIGHED
     """Of the present `fit`, and of the train step as it is traced."""
@@ -101,12 +97,15 @@ class FitMixin(EpochsMixin):
             **options: the other arguments of `keras.Model.fit`.
 
         Raises:
-            ValueError: if arrays do not fit the members; before any training.
+            ValueError: if arrays do not fit the members, or batches the devices of a
+                `keras.distribution`; before any training.
             NonFiniteLossError: when the loss stops being finite. The weights are
                 those of the last good step.
         """
         self._assert_compile_called("fit")
+        check_ranks(keras.backend.backend())
         self._check_trainable()
+        check_placed(self.members)
         check_learning_rates(self.optimizer)
         notes = warn_of_learning_rates(self.optimizer)
         # A data set may know that members have no missing row.
@@ -144,6 +143,7 @@ class FitMixin(EpochsMixin):
             "sample_weight": sample_weight,
             **options,
         }
+        check_fit_batches(arguments)
         with (
             self.expecting(complete, class_weight),
             in_blocks(self, with_frozen_rows(self, arguments, cache)) as chosen,
@@ -192,6 +192,7 @@ class FitMixin(EpochsMixin):
         if is_array_data(x) and not has_said(x):  # Else `fit` checked them.
             arrays = self.check_arrays(x, y, sample_weight)
             x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
+            check_batches(count_rows(x), batch_size or DEFAULT_BATCH)
         try:
             return super().evaluate(
                 x=x,
@@ -222,6 +223,7 @@ class FitMixin(EpochsMixin):
         self._assert_compile_called("train_on_batch")
         self._check_trainable()
         arrays = self.check_arrays(x, y, sample_weight)
+        check_batches(count_rows(arrays.x), None)
         self._build_optimizer()
         both = self._traced_for.both(arrays.complete)
         with self.expecting(both, class_weight):
@@ -242,73 +244,13 @@ class FitMixin(EpochsMixin):
         """Evaluate one batch, as in Keras."""
         self._assert_compile_called("test_on_batch")
         arrays = self.check_arrays(x, y, sample_weight)
+        check_batches(count_rows(arrays.x), None)
         return super().test_on_batch(
             arrays.x,
             arrays.y,
             sample_weight=arrays.sample_weight,
             return_dict=return_dict,
         )
-
-    def check_arrays(
-        self,
-        x: Mapping[str, object],
-        y: ByMember = None,
-        sample_weight: ByMember = None,
-        where: str = "",
-    ) -> CheckedArrays:
-        """Return arrays as train steps take them, or say what is wrong with them.
-
-        Args:
-            x: inputs by member: arrays, frames, lists of rows.
-            y: labels: one array for all members, or by member.
-            sample_weight: one array for all members, or by member.
-            where: prefix of messages, such as "validation data: ".
-
-        Raises:
-            TypeError: if `x` is no dict by member.
-            ValueError: naming the member, what was found, and what was expected.
-        """
-        settings, members = self.compiled_settings, dict(self.members)
-        arrays = check_arrays(
-            members,
-            settings.losses,
-            settings.needed,
-            self._symbolic_outputs,
-            x,
-            y,
-            sample_weight,
-            where,
-            self.assembly,
-        )
-        # Once for a `compile`: a few rows show what a head is.
-        if self._outputs_checked_for is not settings:
-            for note in check_outputs(members, settings.losses, arrays.by_member):
-                warnings.warn(note, ObjectiveWarning, stacklevel=3)
-            self._outputs_checked_for = settings
-        return arrays
-
-    def data_warnings(
-        self, x: Mapping[str, object], y: ByMember = None, where: str = ""
-    ) -> list[str]:
-        """Return what would train without a word and teach nothing.
-
-        Labels that are all unlabeled or of one class, inputs that are missing on
-        every row, learning rates out of all proportion. `fit` warns of the same.
-
-        Args:
-            x: inputs by member: arrays, frames, lists of rows.
-            y: labels: one array for all members, or by member.
-            where: prefix of the sentences on the data.
-
-        Raises:
-            ValueError: if arrays do not fit the members.
-        """
-        notes = self._notes(self.check_arrays(x, y, where=where), where)
-        return [*notes, *warn_of_learning_rates(self.optimizer)]
-
-    def _notes(self, arrays: CheckedArrays, where: str = "") -> list[str]:
-        settings, read = self.compiled_settings, arrays.by_member
-        return warn_of_data(settings.losses, settings.needed, read, arrays.y, where)
 
     @contextlib.contextmanager
     def expecting(
@@ -335,24 +277,6 @@ class FitMixin(EpochsMixin):
         """Return what need not be looked at in this step."""
         inside = training and self._step_context.is_open
         return self._complete if inside else Complete()
-
-    def _symbolic_outputs(self, x: Mapping[str, Nested]) -> Mapping[str, Nested]:
-        """Return the members' outputs as shapes; builds members that are not built."""
-        symbols = as_symbols(self.members, x)
-        key = str([(leaf.shape, leaf.dtype) for leaf in keras.tree.flatten(symbols)])
-        # A symbolic pass takes as long as many steps; shapes seldom change.
-        if self._seen_shapes[0] != key:
-            self._seen_shapes = (key, self(symbols))
-        return self._seen_shapes[1]
-
-    def _check_validation(self, split: float, data: object) -> None:
-        """Refuse to train without the validation rows that a weighting reads."""
-        plan = self._auxiliary.balance.plan
-        if plan.validates and not split and data is None:
-            raise ValueError(
-                f"{type(plan.weighting).__name__} weighs networks by their validation "
-                "losses: give `validation_data` or `validation_split`."
-            )
 
     def _with_own(
         self, callbacks: Callbacks, again: Callable[[], Iterator[Batch]]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import keras
+import numpy as np
 
+from coloss.joint.checks.devices import check_batches, shards
 from coloss.joint.epochs.many_steps import steps_in_a_call
+from coloss.joint.epochs.order import count_rows
 from coloss.joint.epochs.turns import BlocksBase
 from coloss.joint.inputs.arrays import as_inputs, is_array_data, refuse_bare_array
 from coloss.joint.inputs.input_checks import check_inputs
-from coloss.typing import Tensor
+from coloss.joint.keras_internals import DEFAULT_BATCH, sync_variables
+from coloss.typing import Nested, Tensor
 
 
 class PredictMixin(BlocksBase):
@@ -35,8 +40,20 @@ class PredictMixin(BlocksBase):
             ValueError: if arrays do not fit the members.
         """
         x = self._inputs_of_some(x)
-        with self._some_members(), self._one_batch_a_call():
-            return super().predict(x, *args, **options)
+        rows, parts = (count_rows(x) if is_array_data(x) else 0), shards()
+        if rows and parts > 1:
+            size: Any = args[0] if args else options.get("batch_size")
+            check_batches(0, size or DEFAULT_BATCH)
+            x = _with_copies_of_last(x, -rows % parts)
+        try:
+            with self._some_members(), self._one_batch_a_call():
+                found = super().predict(x, *args, **options)
+        except BaseException:
+            sync_variables(self)  # Keras does so only where all went well.
+            raise
+        if not rows % parts:
+            return found
+        return keras.tree.map_structure(lambda values: values[:rows], found)
 
     def predict_on_batch(self, x: object) -> dict[str, Tensor]:
         """Return outputs by member for one batch; as `predict`."""
@@ -93,3 +110,13 @@ class PredictMixin(BlocksBase):
             self._takes_some = False
             # Keras takes a model for built once it was called.
             self.built = all(member.built for member in self.members.values())
+
+
+def _with_copies_of_last(x: Nested, count: int) -> Nested:
+    """Return arrays (rows, ...) with so many more rows, so that devices share them."""
+
+    def longer(array: Tensor) -> Tensor:
+        array = np.asarray(array)
+        return np.concatenate([array, np.repeat(array[-1:], count, axis=0)])
+
+    return keras.tree.map_structure(longer, x) if count else x

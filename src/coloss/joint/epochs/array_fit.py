@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import keras
 
+from coloss.joint.checks.devices import check_batches, shards
 from coloss.joint.epochs.order import RowOrder, count_rows
+from coloss.joint.inputs.arrays import is_array_data
 from coloss.joint.keras_internals import DEFAULT_BATCH, split_rows
 from coloss.typing import Nested
 
@@ -49,6 +51,23 @@ def take_apart(arguments: Mapping[str, Any]) -> ArrayFit:
     size_after = given.pop("validation_batch_size", None) or size
     order = RowOrder(count_rows(rows), size, given.pop("shuffle"))
     return ArrayFit(rows, order, after, size_after, given)
+
+
+def check_fit_batches(arguments: Mapping[str, Any]) -> None:
+    """Refuse a `fit` on arrays whose batches several devices cannot share.
+
+    Args:
+        arguments: of `keras.Model.fit`, checked and by member.
+
+    Raises:
+        ValueError: naming the nearest numbers of rows that they can.
+    """
+    if shards() == 1 or not is_array_data(arguments["x"]):
+        return
+    fit = take_apart(arguments)
+    check_batches(fit.order.rows, fit.order.size)
+    if isinstance(fit.after, tuple) and is_array_data(fit.after[0]):
+        check_batches(count_rows(fit.after[0]), fit.size_after, "validation data: ")
 
 
 def list_as_keras_does(
