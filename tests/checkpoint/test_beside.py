@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 
@@ -9,7 +11,7 @@ import keras
 import pytest
 
 from coloss.checkpoint import folder
-from coloss.checkpoint.beside import Beside
+from coloss.checkpoint.beside import BACK, Beside
 from tests.checkpoint.interrupted import FIT, Kill, Script
 
 
@@ -45,6 +47,19 @@ def test_an_error_is_raised_once_in_the_thread_that_asks():
     beside.wait()
     beside.start(lambda: None)
     beside.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a priority of a thread")
+def test_the_training_goes_first():
+    def priority():
+        return os.getpriority(os.PRIO_PROCESS, 0)
+
+    beside, before, found = Beside(), priority(), []
+    for _ in range(3):
+        beside.start(lambda: found.append(priority()))
+    beside.wait()
+    assert found == [min(before + BACK, 19)] * 3
+    assert priority() == before
 
 
 @pytest.fixture(scope="module")

@@ -91,6 +91,24 @@ def test_the_arrays_are_in_the_layout_of_safetensors(checkpoint):
     assert struct.unpack("<7f", data) == (*range(6), np.float32(0.1))
 
 
+def test_the_memory_of_a_written_copy_is_used_where_it_fits():
+    def state(fill, length):
+        odd = np.full(length, fill, ml_dtypes.bfloat16)
+        return {"a": np.full((2, 3), fill, "float32"), "b": odd, "c": [fill] * length}
+
+    first = files.packed(state(1, 2))
+    memory = first.arrays["00000"]
+    second = files.packed(state(2, 2), first)
+    assert second.arrays["00000"] is memory
+    third = files.packed(state(3, 4), second)
+    for packed, fill, length in ((second, 3, 2), (third, 3, 4)):
+        found = tree.unpack(packed.rest, packed.arrays)
+        assert np.array_equal(found["a"], state(fill, length)["a"])
+    assert same(tree.unpack(third.rest, third.arrays), state(3, 4))
+    other = files.packed({"a": np.zeros((3, 2)), "b": np.zeros(4, "uint8")}, third)
+    assert same(tree.unpack(other.rest, other.arrays)["b"], np.zeros(4, "uint8"))
+
+
 def test_what_is_copied_does_not_change_with_the_training():
     state = {"values": [np.zeros(3)], "history": [1.0], "more": {"a": [[1]]}}
     copied = files.packed(state)

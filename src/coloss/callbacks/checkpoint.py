@@ -12,7 +12,7 @@ import keras
 from coloss.checking import COUNT
 from coloss.checkpoint import accepted, callback_states, generators, variables
 from coloss.checkpoint.beside import Beside
-from coloss.checkpoint.files import About, CheckpointError, packed
+from coloss.checkpoint.files import About, CheckpointError, Packed, packed
 from coloss.checkpoint.fingerprint import difference, fingerprint, versions
 from coloss.checkpoint.folder import CheckpointFolder, Found
 from coloss.checkpoint.pace import Due, Every, check_every
@@ -93,6 +93,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._inside: dict[str, Any] | None = None
         self._epoch, self._held, self._leaving = 0, False, False
         self._beside = Beside()
+        self._copied: Packed | None = None
 
     def leave(self) -> None:
         """End the present `fit` after the present step, to go on later.
@@ -176,7 +177,7 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             OSError: if it cannot be written, as on a full disk. The older ones stay.
         """
-        self._leaving = False
+        self._leaving, self._copied = False, None
         self._beside.wait()
         self._folder.clear_partial()
 
@@ -317,6 +318,8 @@ class Checkpoint(keras.callbacks.Callback):
         assert self._fit is not None
         if self._held:
             return
+        # What is being written is still read, and the next copy takes its memory.
+        self._beside.wait()
         fit, history = self._fit, self._history()
         data = fit.arguments["x"]
         state = {
@@ -334,7 +337,7 @@ class Checkpoint(keras.callbacks.Callback):
             first = step - self._steps(epochs)
             state["rows"] = {"order": fit.order.present, "first": first}
         about = About(step, epochs, finished, self._fingerprint, versions())
-        copied = packed(state)
+        self._copied = copied = packed(state, self._copied)
         self._beside.start(lambda: self._folder.write(about, copied))
         self._due.begin(step)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from coloss.checkpoint import arrays
-from coloss.checkpoint.tree import Plain, pack, unpack
+from coloss.checkpoint.tree import NO_ARRAYS, Plain, pack, unpack
 from coloss.writing import whole
 
 FORMAT = 2
@@ -66,17 +66,19 @@ class Packed:
     arrays: dict[str, np.ndarray]
 
 
-def packed(state: dict[str, object]) -> Packed:
+def packed(state: dict[str, object], spare: Packed | None = None) -> Packed:
     """Return a state as it is written.
 
     Args:
         state: values of any nesting; see `coloss.checkpoint.tree.pack`.
+        spare: one that is written already, and is not needed again: its memory is used.
 
     Raises:
         TypeError: if the state holds what cannot be written.
     """
     found: dict[str, np.ndarray] = {}
-    return Packed(pack(state, found, "state"), found)
+    memory = NO_ARRAYS if spare is None else spare.arrays
+    return Packed(pack(state, found, "state", memory), found)
 
 
 def write(path: Path, about: About, state: Packed, spare: Path | None = None) -> None:
@@ -120,8 +122,11 @@ def _write_arrays(file: Path, found: dict[str, np.ndarray]) -> Plain:
     digest = hashlib.sha256()
     with file.open("r+b" if file.exists() else "wb") as opened:
         for chunk in arrays.chunks(found):
-            digest.update(chunk)
-            opened.write(chunk)
+            # Small enough to stay in the processor's own memory from one to the other.
+            for begin in range(0, len(chunk), PIECE):
+                piece = chunk[begin : begin + PIECE]
+                digest.update(piece)
+                opened.write(piece)
         opened.truncate()
         return {"bytes": opened.tell(), "sha256": digest.hexdigest()}
 
@@ -136,6 +141,9 @@ def _signed(content: dict[str, Plain]) -> bytes:
     text = json.dumps(own, sort_keys=True).encode()
     return json.dumps({**own, "sha256": _digest(text)}, indent=1).encode()
 
+
+PIECE = 2**18
+"""Bytes that are hashed and written in one go."""
 
 MOST_OF_MANIFEST = 4 * 2**20
 """Bytes; a longer one is none of ours."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import platform
 from collections.abc import Mapping
 from importlib import metadata
@@ -91,7 +92,11 @@ def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of what computes; others may round differently."""
-    backend = keras.backend.backend()
+    return dict(_versions(keras.backend.backend()))
+
+
+@functools.cache  # To read them from the disk takes 3 ms, at every checkpoint.
+def _versions(backend: str) -> Mapping[str, str]:
     found = {"python": platform.python_version(), "machine": platform.machine()}
     for package in ("coloss", "keras", "numpy", backend):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeAlias
 
 import keras
@@ -13,11 +14,18 @@ from coloss.checkpoint.arrays import is_known
 Plain: TypeAlias = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
 """What JSON holds. Python's own reads every float back to the bit, NaN included."""
 
+NO_ARRAYS: Mapping[str, np.ndarray] = MappingProxyType({})
+
 KIND = "kind"
 """The key of a dict that stands for what JSON does not know."""
 
 
-def pack(value: object, arrays: dict[str, np.ndarray], where: str) -> Plain:
+def pack(
+    value: object,
+    arrays: dict[str, np.ndarray],
+    where: str,
+    spare: Mapping[str, np.ndarray] = NO_ARRAYS,
+) -> Plain:
     """Return a value as JSON holds it; copies of arrays are put aside.
 
     Nothing of what is returned changes when the value does.
@@ -27,6 +35,9 @@ def pack(value: object, arrays: dict[str, np.ndarray], where: str) -> Plain:
             dicts of these.
         arrays: takes the arrays, by name.
         where: the path of the value, from which the names are made.
+        spare: arrays that an earlier call put aside, and that nobody reads any more:
+            copies are made in their memory, which takes a third of the time that new
+            memory takes.
 
     Raises:
         TypeError: naming the path of what cannot be written.
@@ -36,18 +47,26 @@ def pack(value: object, arrays: dict[str, np.ndarray], where: str) -> Plain:
     if keras.ops.is_tensor(value):
         value = keras.ops.convert_to_numpy(value)
     if isinstance(value, np.ndarray | np.generic):
-        return _pack_array(value, arrays, where)
+        return _pack_array(value, arrays, where, spare)
     if isinstance(value, Mapping):
         pairs = [
-            [pack(key, arrays, where), pack(inner, arrays, f"{where}/{key}")]
+            [
+                pack(key, arrays, where, spare),
+                pack(inner, arrays, f"{where}/{key}", spare),
+            ]
             for key, inner in value.items()
         ]
         return {KIND: "dict", "pairs": pairs}  # type: ignore[dict-item]
     if isinstance(value, list | tuple | set | frozenset):
-        if type(value) is list and _PLAIN.issuperset(map(type, value)):
-            return list(value)  # A history of thousands of epochs takes no time.
         name = next(kind for kind in _SEQUENCES if isinstance(value, _SEQUENCES[kind]))
-        inside = [pack(one, arrays, f"{where}/{i}") for i, one in enumerate(value)]
+        inside: list[Plain]
+        if _PLAIN.issuperset(map(type, value)):
+            # A history of thousands of epochs, or Python's generator, takes no time.
+            inside = list(value)
+        else:
+            inside = [
+                pack(one, arrays, f"{where}/{i}", spare) for i, one in enumerate(value)
+            ]
         return inside if name == "list" else {KIND: name, "items": inside}
     raise TypeError(
         f"a checkpoint cannot hold {where} of type {type(value).__name__}; it holds "
@@ -67,7 +86,10 @@ _SEQUENCES: Mapping[str, type[list] | type[tuple] | type[set] | type[frozenset]]
 
 
 def _pack_array(
-    value: np.ndarray | np.generic, arrays: dict[str, np.ndarray], where: str
+    value: np.ndarray | np.generic,
+    arrays: dict[str, np.ndarray],
+    where: str,
+    spare: Mapping[str, np.ndarray],
 ) -> Plain:
     array = np.asarray(value)
     if array.dtype.hasobject:
@@ -76,7 +98,7 @@ def _pack_array(
     found: dict[str, Plain] = {KIND: "array", "name": name, "of": where}
     if isinstance(value, np.generic):
         found[KIND] = "number"
-    array = np.array(array, order="C")
+    array = _copy(array, spare.get(name))
     if not is_known(array.dtype):
         # Such as bfloat16, or text: as bytes.
         own = array.dtype.name if array.dtype.kind == "V" else array.dtype.str
@@ -84,6 +106,18 @@ def _pack_array(
         array = np.frombuffer(array.tobytes(), "uint8")
     arrays[name] = array
     return found
+
+
+def _copy(array: np.ndarray, spare: np.ndarray | None) -> np.ndarray:
+    """Return a copy in C order, in the memory of an array that is no longer needed."""
+    if (
+        spare is None
+        or not spare.flags.writeable
+        or (spare.shape, spare.dtype) != (array.shape, array.dtype)
+    ):
+        return np.array(array, order="C")
+    np.copyto(spare, array)
+    return spare
 
 
 def unpack(value: Plain, arrays: Mapping[str, np.ndarray]) -> object:
