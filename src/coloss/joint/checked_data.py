@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from coloss.joint.autodiff import undrawn
 from coloss.joint.base import JointBase
 from coloss.joint.checks.array_checks import CheckedArrays, check_arrays
 from coloss.joint.checks.data_warnings import warn_of_data
@@ -93,7 +94,10 @@ class CheckedDataMixin(JointBase):
         key = str([(leaf.shape, leaf.dtype) for leaf in keras.tree.flatten(symbols)])
         # A symbolic pass takes as long as many steps; shapes seldom change.
         if self._seen_shapes[0] != key:
-            self._seen_shapes = (key, self(symbols))
+            # A model that was loaded has to do this once more than one that was not:
+            # both must draw the same random numbers afterward.
+            with undrawn():
+                self._seen_shapes = (key, self(symbols))
         return self._seen_shapes[1]
 
     def _check_validation(self, split: float, data: object) -> None:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests import saved_goes_on
 from tests.checkpoint.interrupted import FIT, SEED, X, Y, build, number
 from tests.checkpoint.test_resume import CASES
 
@@ -36,6 +37,11 @@ def test_a_loaded_model_goes_on_to_the_same_bits(case, tmp_path):
     assert again == history
     for one, other in zip(states(loaded), states(model), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("case", ["mixed_float16, a loss scale", "LSTM, dropout"])
+def test_what_once_was_lost_is_kept(case):
+    assert saved_goes_on.compare(case) == []
 
 
 def test_weights_alone_bring_the_seeds_too_where_layers_are_the_same(tmp_path):

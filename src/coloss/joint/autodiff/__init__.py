@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         across_replicas_sum,
         head_rows,
         replicas,
+        undrawn,
     )
 else:
     if keras.backend.backend() not in BACKENDS:
@@ -25,7 +26,7 @@ else:
     _module = import_module(f"{__name__}.{keras.backend.backend()}")
     ValuesAndGradients, replicas = _module.ValuesAndGradients, _module.replicas
     head_rows = _module.head_rows
-    across_replicas_sum = _module.across_replicas_sum
+    across_replicas_sum, undrawn = _module.across_replicas_sum, _module.undrawn
 
 __all__ = [
     "BACKENDS",
@@ -33,4 +34,5 @@ __all__ = [
     "across_replicas_sum",
     "head_rows",
     "replicas",
+    "undrawn",
 ]

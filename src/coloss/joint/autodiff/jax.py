@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeAlias, TypeVar
 
 import jax
@@ -100,3 +101,8 @@ def across_replicas_sum(number: Tensor) -> Tensor:
 def replicas() -> int:
     """Return the number of replicas that train in step: JAX sees one program."""
     return 1
+
+
+def undrawn() -> AbstractContextManager[None]:
+    """Return a block of a symbolic pass, which draws no random numbers here."""
+    return nullcontext()

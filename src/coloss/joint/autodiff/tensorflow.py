@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeAlias, TypeVar
 
 import keras
@@ -85,3 +86,8 @@ def replicas() -> int:
     if tf.distribute.in_cross_replica_context():
         return 1  # Under a strategy's scope, where one sees the whole batch.
     return int(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
+def undrawn() -> AbstractContextManager[None]:
+    """Return a block of a symbolic pass, which draws no random numbers here."""
+    return nullcontext()

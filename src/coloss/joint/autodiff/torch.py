@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeAlias, TypeVar
 
 import keras
@@ -109,3 +110,12 @@ def across_replicas_sum(number: Tensor) -> Tensor:
 def replicas() -> int:
     """Return the number of replicas that train in step: here there is one."""
     return 1
+
+
+def undrawn() -> AbstractContextManager[None]:
+    """Return a block that leaves PyTorch's random generators as they were.
+
+    A symbolic pass through a recurrent layer is a real one on PyTorch: its dropout
+    draws.
+    """
+    return torch.random.fork_rng(devices=range(torch.cuda.device_count()))

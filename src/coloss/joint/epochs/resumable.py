@@ -16,6 +16,7 @@ from coloss.joint.epochs.skipping import KnownSteps, Skipping
 from coloss.joint.epochs.turns import TRAIN, BlocksBase
 from coloss.joint.inputs.arrays import is_array_data
 from coloss.joint.keras_internals import ArraysInOrder, start_at
+from coloss.typing import Nested
 
 Arguments = dict[str, Any]
 
@@ -73,6 +74,27 @@ class Resumes(Protocol):
         ...
 
 
+Rows = tuple[Nested, Nested, Nested]
+"""x, y and sample_weight, as `fit` took them, without the rows of a validation."""
+
+
+class ReadsRows(Protocol):
+    """A callback that must know which rows a step had."""
+
+    def take_rows(self, rows: Rows, order: RowOrder) -> None:
+        """Take in what is about to be trained on."""
+        ...
+
+    def take_error(self, error: BaseException) -> None:
+        """Take in what ended the `fit`."""
+        ...
+
+
+def reads_rows(callback: object) -> TypeGuard[ReadsRows]:
+    """Return whether a callback must know which rows a step had."""
+    return hasattr(callback, "take_rows")
+
+
 def resumes(callback: object) -> TypeGuard[Resumes]:
     """Return whether a callback brings back an interrupted `fit`."""
     return hasattr(callback, "take_fit")
@@ -103,15 +125,15 @@ def in_calling_order(
 
 
 def refuse_in_list(callbacks: keras.callbacks.CallbackList) -> None:
-    """Refuse what resumes in a list that is called in an order of its own.
+    """Refuse what resumes, or reads rows, in a list that calls in its own order.
 
     Raises:
         TypeError: if there is such a callback.
     """
     for callback in callbacks.callbacks:
-        if resumes(callback):
+        if resumes(callback) or reads_rows(callback):
             raise TypeError(
-                f"{type(callback).__name__} is called after all other callbacks: give "
+                f"{type(callback).__name__} has to see how `fit` takes its rows: give "
                 "`fit` a list of callbacks instead of a CallbackList."
             )
 
@@ -120,7 +142,7 @@ def refuse_in_list(callbacks: keras.callbacks.CallbackList) -> None:
 def resumable(
     model: BlocksBase, given: Arguments, chosen: Arguments, class_weight: object
 ) -> Iterator[Arguments]:
-    """Let a `fit` be resumed, where a callback asks for that.
+    """Let a `fit` be resumed, or its rows be known, where a callback asks for that.
 
     Args:
         model: the joint model.
@@ -138,16 +160,19 @@ def resumable(
     in_list = isinstance(listed, keras.callbacks.CallbackList)
     every: list[Any] = listed.callbacks if in_list else listed
     callback = next((one for one in every if resumes(one)), None)
-    if callback is None:
+    readers = [one for one in every if reads_rows(one)]
+    if callback is None and not readers:
         yield chosen
         return
     order, told = None, KnownSteps()
     if model.turns.active:
         order = model.turns.by_word[TRAIN].order
     elif is_array_data(chosen["x"]):
-        order, chosen = _in_order(chosen)
+        order, chosen = _in_order(chosen, callback or readers[0])
         told = list_as_keras_does(KnownSteps, chosen, order.steps, model)
         chosen["callbacks"] = told
+    for reader in readers:
+        _tell_rows(reader, given, order)
     others = tuple(one for one in every if one is not callback)
     fit = PresentFit(
         model=model,
@@ -159,30 +184,72 @@ def resumable(
         in_blocks=model.turns.active,
         told=told,
     )
-    callback.take_fit(fit)
-    try:
+    with _told_of_errors(readers), _brought_back(model, fit, callback):
         yield chosen
+
+
+def _tell_rows(
+    reader: ReadsRows, given: Mapping[str, Any], order: RowOrder | None
+) -> None:
+    if order is None:
+        raise ValueError(
+            f"{type(reader).__name__} needs arrays: of data of type "
+            f"{type(given['x']).__name__} nobody knows which rows a step had."
+        )
+    reader.take_rows(take_apart(given).rows, order)
+
+
+@contextmanager
+def _told_of_errors(readers: list[ReadsRows]) -> Iterator[None]:
+    """Tell those who know the rows what ended a `fit`."""
+    try:
+        yield
+    except BaseException as error:
+        for reader in readers:
+            try:
+                reader.take_error(error)
+            except OSError as another:
+                error.add_note(f"Besides, its batch could not be written: {another}")
+        raise
+
+
+@contextmanager
+def _brought_back(
+    model: BlocksBase, fit: PresentFit, callback: Resumes | None
+) -> Iterator[None]:
+    """Let a callback bring back what was interrupted, and end with the `fit`."""
+    if callback is not None:
+        callback.take_fit(fit)
+    try:
+        yield
     except BaseException as error:
         try:
-            callback.end_fit()
+            if callback is not None:
+                callback.end_fit()
         except Exception as another:
             error.add_note(f"Besides, a checkpoint could not be written: {another}")
         raise
     else:
-        callback.end_fit()
+        if callback is not None:
+            callback.end_fit()
     finally:
         start_at(model, None)
         if isinstance(model.train_function, Skipping):
             model.train_function = model.train_function.plain
 
 
-def _in_order(arguments: Arguments) -> tuple[RowOrder, Arguments]:
-    """Return the order of rows, and Keras's arguments for arrays in that order."""
+def _in_order(arguments: Arguments, asks: object) -> tuple[RowOrder, Arguments]:
+    """Return the order of rows, and Keras's arguments for arrays in that order.
+
+    Args:
+        arguments: of `keras.Model.fit`.
+        asks: the callback that must know the order.
+    """
     if arguments.get("steps_per_epoch") is not None:
         raise ValueError(
             "with `steps_per_epoch`, an epoch of arrays begins in the middle of their "
-            "rows, where no checkpoint can begin. Leave it out, or leave Checkpoint "
-            "out."
+            "rows, where no checkpoint can begin. Leave it out, or leave "
+            f"{type(asks).__name__} out."
         )
     fit = take_apart(arguments)
     adapter = _adapter()(fit.rows, fit.order.size, fit.order.batches)

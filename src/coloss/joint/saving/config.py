@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -36,6 +37,7 @@ def model_config(model: JointBase) -> dict[str, Any]:
         "shared": shared,
         "fuse": _serialize(model.fuse) if callable(model.fuse) else model.fuse,
         "inputs": {n: one.get_config() for n, one in model.assembly.inputs.items()},
+        "dtype": model.dtype_policy.name,
     }
 
 
@@ -60,7 +62,23 @@ def model_from_config(
     inputs = {
         name: Inputs.from_config(one) for name, one in config.get("inputs", {}).items()
     }
-    return cls(members, fuse=fuse, name=config.get("name"), inputs=inputs)
+    with _under(config.get("dtype")):
+        return cls(members, fuse=fuse, name=config.get("name"), inputs=inputs)
+
+
+@contextmanager
+def _under(policy: str | None) -> Iterator[None]:
+    """Make what is made in a block under a policy of data types, as it once was.
+
+    The policy in force decides on the loss scale, and in which precision the layers
+    beside the members compute. Older files do not tell it.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy or before)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def compile_config(model: JointBase) -> dict[str, Any]:
@@ -115,17 +133,18 @@ def compile_from_config(model: JointBase, config: dict[str, Any]) -> None:
     }
     arguments = _deserialize(config)
     on_ascent = arguments.pop("on_ascent")
-    # The author was told when it was compiled first.
-    model.compile(
-        objective=objective,
-        coefficients=coefficients,
-        on_ascent="allow",
-        **methods_,
-        **arguments,
-    )
+    with _under(model.dtype_policy.name):
+        # The author was told when it was compiled first.
+        model.compile(
+            objective=objective,
+            coefficients=coefficients,
+            on_ascent="allow",
+            **methods_,
+            **arguments,
+        )
+        if shapes is not None:
+            model.auxiliary.projectors.create_from(shapes)
     model._arguments = MappingProxyType({**model._arguments, "on_ascent": on_ascent})
-    if shapes is not None:
-        model.auxiliary.projectors.create_from(shapes)
     # Only what was built has a state in the file.
     if trained and all(member.built for member in model.members.values()):
         model.optimizer.build(model.trainable_variables)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import keras
 
@@ -18,10 +19,15 @@ class NonFiniteLossError(RuntimeError):
     Attributes:
         epoch: from 0; None outside `fit`.
         step: the last step of the execution in which it occurred, from 0, or None.
+        since: the first step in which it may have occurred, or None.
         entries: the logged values that are not finite, by name.
         variable: the path of the variable whose gradient or update was not finite,
             where the loss was; else None.
+        batch: the file with the rows of the step, where `coloss.callbacks.BadBatch`
+            wrote it; else None.
     """
+
+    batch: Path | None = None
 
     def __init__(
         self,
@@ -36,10 +42,16 @@ class NonFiniteLossError(RuntimeError):
         """Say where it happened, which entries are not finite, and why if known."""
         cause = cause or Cause()
         self.entries, self.epoch, self.step = dict(entries), epoch, step
+        self.since = since
         self.variable = cause.variable
         what = cause.sentence or _what(entries)
         mend = _MEND_DATA if where else _MEND
         super().__init__(f"{where}{what}{_where(epoch, step, since)}. {mend}")
+
+    def name_batch(self, path: Path) -> None:
+        """Say in which file the rows are."""
+        self.batch = path
+        self.args = (f"{self} The rows of that step are in {path}.",)
 
 
 _MEND = (
