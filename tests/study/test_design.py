@@ -143,3 +143,17 @@ def test_a_learning_rate_cannot_replace_a_schedule(study):
     )
     with pytest.raises(ValueError, match="has a schedule"):
         made.run(verbose=False)
+
+
+def test_arms_that_were_looked_at_are_trained_as_they_are_and_once(study, monkeypatch):
+    made = study(arms={"alone": "main"}, seeds=2)
+    looked_at, _ = made.prepare()
+    with_look = made.run("sequential", verbose=False).frame
+    built = []
+    monkeypatch.setattr(
+        type(made), "_trials", lambda self, *more: built.append(1) or looked_at
+    )
+    again = made.run("sequential", verbose=False).frame
+    assert built == [1], "a second run compiles arms of its own"
+    columns = [name for name in with_look if name != "seconds"]
+    assert with_look[columns].equals(again[columns])

@@ -139,6 +139,7 @@ class Study:
             name: spread(arm, self.seeds, learning_rates, samples)
             for name, arm in self.arms.items()
         }
+        self._ready: tuple[dict[str, Trial], Training] | None = None
 
     @property
     def runs(self) -> list[Run]:
@@ -179,7 +180,9 @@ class Study:
                 belongs to another study, or its runs had other data or networks.
         """
         compute = choose(engine, options)
-        trials, training = self.prepare()
+        trials, training = self._ready or self.prepare()
+        # Arms that somebody compiled to look at them are trained as they are, once.
+        self._ready = None
         prints = self.fingerprints(self.arms, training.parts) if path else {}
         store = Store(path, self.description(training), prints, accept_changes)
         try:
@@ -218,7 +221,10 @@ class Study:
         settings = dataclasses.replace(settings, **training)
         trials = self._trials(self.arms if arms is None else arms, settings)
         metric, direction = judged_by(trials, self.main, self.metric)
-        return trials, dataclasses.replace(settings, metric=metric, direction=direction)
+        settings = dataclasses.replace(settings, metric=metric, direction=direction)
+        if arms is None and not training:
+            self._ready = trials, settings
+        return trials, settings
 
     @staticmethod
     def compute(

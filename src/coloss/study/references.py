@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,11 @@ def references(rows: Rows, seeds: Iterable[int], main: str) -> pd.DataFrame:
     for seed in seeds:
         parts = [_part(getattr(rows(seed), name), main) for name in _PARTS]
         numbers = parts[0][1].dtype.kind == "f"
-        for name, (columns, make) in _asked(parts[0][0], main, numbers).items():
-            chosen = [(_table(x, columns), y) for x, y in parts]
-            found.setdefault(name, []).append(_accuracy(make, chosen))
+        asked = _asked(parts[0][0], main, numbers)
+        with _one_thread():
+            for name, (columns, make) in asked.items():
+                chosen = [(_table(x, columns), y) for x, y in parts]
+                found.setdefault(name, []).append(_accuracy(make, chosen))
     table = {name: mean_interval(values) for name, values in found.items()}
     found_table = pd.DataFrame.from_dict(
         table, orient="index", columns=["mean", "low", "high"]
@@ -84,6 +87,14 @@ def _asked(
         for what, columns in inputs.items()
         for kind, make in makers.items()
     }
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Let linear algebra use one thread: on small matrices others wait, and spin."""
+    from threadpoolctl import threadpool_limits  # Comes with scikit-learn.
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    return limits
 
 
 def _accuracy(make: Maker, parts: list[tuple[np.ndarray, np.ndarray]]) -> float:
