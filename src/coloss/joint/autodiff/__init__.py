@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         across_replicas_sum,
         head_rows,
         replicas,
+        run_once,
         undrawn,
     )
 else:
@@ -25,7 +26,7 @@ else:
         )
     _module = import_module(f"{__name__}.{keras.backend.backend()}")
     ValuesAndGradients, replicas = _module.ValuesAndGradients, _module.replicas
-    head_rows = _module.head_rows
+    head_rows, run_once = _module.head_rows, _module.run_once
     across_replicas_sum, undrawn = _module.across_replicas_sum, _module.undrawn
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "across_replicas_sum",
     "head_rows",
     "replicas",
+    "run_once",
     "undrawn",
 ]

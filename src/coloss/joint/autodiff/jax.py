@@ -14,6 +14,7 @@ from coloss.typing import Nested, Tensor
 
 Gradients: TypeAlias = list[list[np.ndarray]]
 Extra = TypeVar("Extra")
+Result = TypeVar("Result")
 
 
 def head_rows(
@@ -48,6 +49,28 @@ _QUICK = {
 """Of a program that runs a few times: making it takes longer than running it."""
 
 
+def run_once(function: Callable[..., Result], *arguments: Nested) -> Result:
+    """Return what a function gives; as one program, for each operation alone is one.
+
+    Args:
+        function: of arrays, returning a structure of arrays; what it assigns to
+            variables is dropped.
+        *arguments: structures of arrays.
+    """
+
+    def stateless(*arguments: Nested) -> Result:
+        with keras.StatelessScope():
+            return function(*arguments)
+
+    program = jax.jit(stateless, compiler_options=_quick())
+    result: Result = program(*arguments)
+    return result
+
+
+def _quick() -> dict[str, bool | int] | None:
+    return _QUICK if jax.default_backend() == "cpu" else None
+
+
 class ValuesAndGradients:
     """Values of several scalars and their gradients, as one compiled program.
 
@@ -67,8 +90,7 @@ class ValuesAndGradients:
         """Compile nothing yet."""
         self._function, self._variables = function, list(variables)
         self._others = list(others)
-        quick = _QUICK if jax.default_backend() == "cpu" else None
-        self._program = jax.jit(self._measure, compiler_options=quick)
+        self._program = jax.jit(self._measure, compiler_options=_quick())
 
     def __call__(self, batch: Sequence[Nested]) -> tuple[list[float], Gradients]:
         """Return each value on a batch, and its gradient at each variable."""

@@ -14,6 +14,7 @@ from coloss.typing import Nested, Tensor
 
 Gradients: TypeAlias = list[list[np.ndarray]]
 Extra = TypeVar("Extra")
+Result = TypeVar("Result")
 
 
 def head_rows(
@@ -40,6 +41,16 @@ def head_rows(
         for value in values
     ]
     return values, extra, rows
+
+
+def run_once(function: Callable[..., Result], *arguments: Nested) -> Result:
+    """Return what a function gives; see the module for JAX.
+
+    Args:
+        function: of tensors, returning a structure of tensors.
+        *arguments: structures of tensors.
+    """
+    return function(*arguments)
 
 
 class ValuesAndGradients:

@@ -14,6 +14,7 @@ from coloss.typing import Nested, Tensor
 
 Gradients: TypeAlias = list[list[np.ndarray]]
 Extra = TypeVar("Extra")
+Result = TypeVar("Result")
 
 
 def pull_back(
@@ -59,6 +60,16 @@ def head_rows(
     everywhere = list(range(len(detached)))
     rows = [pull({k: 1.0}, everywhere) for k in range(len(values))]
     return values, extra, [[row.detach() for row in each] for each in rows]
+
+
+def run_once(function: Callable[..., Result], *arguments: Nested) -> Result:
+    """Return what a function gives; see the module for JAX.
+
+    Args:
+        function: of tensors, returning a structure of tensors.
+        *arguments: structures of tensors.
+    """
+    return function(*arguments)
 
 
 class ValuesAndGradients:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from coloss.joint.autodiff import run_once
 from coloss.joint.checks.head_agreement import disagreements
 from coloss.joint.checks.label_counts import count_labels
 from coloss.joint.compiled import CompiledSettings
@@ -73,19 +74,26 @@ def _row_counts(
     model: ExplainableModel, x: Mapping[str, Nested], y: ByMember
 ) -> dict[str, dict[str, int]]:
     """Return how many rows and labels of one batch count, by member with a loss."""
-    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
-    with variables_kept(states_of(model.members)):
-        read = model.assembly.by_member(model.members, tensors)
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def read_and_masks(
+        x: Mapping[str, Nested],
+    ) -> tuple[dict[str, Nested], dict[str, Any]]:
+        read = model.assembly.by_member(model.members, x)
         forward = run_members(model.members, read, False, {})
+        shapes.update({n: tuple(out.shape) for n, out in forward.outputs.items()})
+        return read, forward.masks
+
+    tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, dict(x))
+    with variables_kept(states_of(model.members)):
+        read, masks = run_once(read_and_masks, tensors)
     found = {}
     for name, loss in model.compiled_settings.losses.items():
         labels = y.get(name) if isinstance(y, Mapping) else y
         if labels is None:
             continue
-        mask = forward.masks[name]
-        mask = None if mask is None else to_numpy(mask)
-        outputs = tuple(forward.outputs[name].shape)
-        counts = count_labels(loss, labels, read[name], mask, outputs)
+        mask = None if masks[name] is None else to_numpy(masks[name])
+        counts = count_labels(loss, labels, read[name], mask, shapes[name])
         found[name] = {**dataclasses.asdict(counts), "unlabeled": counts.unlabeled}
     return found
 
