@@ -28,7 +28,7 @@ FLOORS: Floors = (
     ("joint",),
     ("transfer", "weighting", "aggregation", "data"),
     ("objective", "owned_folder", "digest"),
-    ("registry", "doubts", "checksum"),
+    ("registry", "doubts", "checksum", "distributed"),
     ("_backend", "_pages", "_version", "names", "checking", "writing", "typing"),
 )
 """From the top: a room imports rooms below it, and those beside it never."""
@@ -46,7 +46,7 @@ FLOORS_OF_JOINT: Floors = (
     ("checks",),
     ("outputs",),
     ("supervision",),
-    ("inputs",),
+    ("inputs", "alone"),
     ("autodiff", "keras_internals", "keras_model", "members", "recorded"),
 )
 """The same inside `joint/`."""

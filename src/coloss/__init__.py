@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         callbacks,
         cli,
         data,
+        distributed,
         joint,
         losses,
         objective,
@@ -75,6 +76,7 @@ _MODULES = (
     "callbacks",
     "cli",
     "data",
+    "distributed",
     "joint",
     "losses",
     "objective",
@@ -84,7 +86,15 @@ _MODULES = (
     "transfer",
     "weighting",
 )
-_NEED_KERAS = ("aggregation", "callbacks", "joint", "losses", "study", "transfer")
+_NEED_KERAS = (
+    "aggregation",
+    "callbacks",
+    "distributed",
+    "joint",
+    "losses",
+    "study",
+    "transfer",
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -146,6 +156,7 @@ __all__ = [
     "cli",
     "coefficient",
     "data",
+    "distributed",
     "joint",
     "loss",
     "losses",

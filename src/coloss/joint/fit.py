@@ -10,6 +10,7 @@ from typing import Literal, overload
 
 import keras
 
+from coloss.distributed import agree, naming_lost, process_count, together
 from coloss.joint.checked_data import CheckedDataMixin
 from coloss.joint.checks.devices import check_batches, check_placed, check_ranks
 from coloss.joint.epoch_callback import epoch_callbacks
@@ -102,52 +103,54 @@ class FitMixin(EpochsMixin, CheckedDataMixin):
             NonFiniteLossError: when the loss stops being finite. The weights are
                 those of the last good step.
         """
-        self._assert_compile_called("fit")
-        check_ranks(keras.backend.backend())
-        self._check_trainable()
-        check_placed(self.members)
-        check_learning_rates(self.optimizer)
-        notes = warn_of_learning_rates(self.optimizer)
-        # A data set may know that members have no missing row.
-        complete: Complete = getattr(x, "complete", Complete())
-        refuse_bare_array(x, self.assembly.keys)
-        if is_array_data(x):
-            arrays = self.check_arrays(x, y, sample_weight)
-            x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
-            complete = arrays.complete
-            notes += self._notes(arrays)
-        self._check_validation(validation_split, validation_data)
-        show_batch(callbacks, x, y, sample_weight)
-        if isinstance(validation_data, tuple) and is_array_data(validation_data[0]):
-            where = "validation data: "
-            x_after, y_after, weight_after, *_ = (*validation_data, None, None)
-            arrays = self.check_arrays(x_after, y_after, weight_after, where=where)
-            validation_data = (arrays.x, arrays.y, arrays.sample_weight)
-            notes += self._notes(arrays, where)
-        for note in notes:
-            warnings.warn(note, DataWarning, stacklevel=2)
-        self._build_optimizer()
-        again = partial(
-            batches_again, x, y, sample_weight, batch_size, validation_split
-        )
-        arguments = {
-            "x": x,
-            "y": y,
-            "batch_size": batch_size,
-            "epochs": epochs,
-            "verbose": verbose,
-            "callbacks": self._with_own(callbacks, again),
-            "validation_split": validation_split,
-            "validation_data": validation_data,
-            "shuffle": shuffle,
-            "sample_weight": sample_weight,
-            **options,
-        }
+        with together():
+            self._assert_compile_called("fit")
+            check_ranks(keras.backend.backend())
+            self._check_trainable()
+            check_placed(self.members)
+            check_learning_rates(self.optimizer)
+            notes = warn_of_learning_rates(self.optimizer)
+            # A data set may know that members have no missing row.
+            complete: Complete = getattr(x, "complete", Complete())
+            refuse_bare_array(x, self.assembly.keys)
+            if is_array_data(x):
+                arrays = self.check_arrays(x, y, sample_weight)
+                x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
+                complete = arrays.complete
+                notes += self._notes(arrays)
+            self._check_validation(validation_split, validation_data)
+            show_batch(callbacks, x, y, sample_weight)
+            if isinstance(validation_data, tuple) and is_array_data(validation_data[0]):
+                where = "validation data: "
+                x_after, y_after, weight_after, *_ = (*validation_data, None, None)
+                arrays = self.check_arrays(x_after, y_after, weight_after, where=where)
+                validation_data = (arrays.x, arrays.y, arrays.sample_weight)
+                notes += self._notes(arrays, where)
+            for note in notes:
+                warnings.warn(note, DataWarning, stacklevel=2)
+            self._build_optimizer()
+            again = partial(
+                batches_again, x, y, sample_weight, batch_size, validation_split
+            )
+            arguments = {
+                "x": x,
+                "y": y,
+                "batch_size": batch_size,
+                "epochs": epochs,
+                "verbose": verbose,
+                "callbacks": self._with_own(callbacks, again),
+                "validation_split": validation_split,
+                "validation_data": validation_data,
+                "shuffle": shuffle,
+                "sample_weight": sample_weight,
+                **options,
+            }
         check_fit_batches(arguments)
         with (
             self.expecting(complete, class_weight),
             in_blocks(self, with_frozen_rows(self, arguments, cache)) as chosen,
             resumable(self, arguments, chosen, class_weight) as ready,
+            naming_lost("fit"),
         ):
             return super().fit(**ready)
 
@@ -189,10 +192,15 @@ class FitMixin(EpochsMixin, CheckedDataMixin):
         """Return the loss and every metric; arguments as in `keras.Model.evaluate`."""
         self._assert_compile_called("evaluate")
         refuse_bare_array(x, self.assembly.keys)
-        if is_array_data(x) and not has_said(x):  # Else `fit` checked them.
-            arrays = self.check_arrays(x, y, sample_weight)
-            x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
-            check_batches(count_rows(x), batch_size or DEFAULT_BATCH)
+        rows = 0
+        with together():
+            if is_array_data(x) and not has_said(x):  # Else `fit` checked them.
+                arrays = self.check_arrays(x, y, sample_weight)
+                x, y, sample_weight = arrays.x, arrays.y, arrays.sample_weight
+                rows = count_rows(x)
+        size = batch_size or DEFAULT_BATCH
+        agree({"number of rows": rows, "`batch_size`": size})
+        check_batches(rows, size if rows else None)
         try:
             return super().evaluate(
                 x=x,
@@ -261,6 +269,8 @@ class FitMixin(EpochsMixin, CheckedDataMixin):
         They weigh classes as well. The step is traced again if either was another
         before.
         """
+        if process_count() > 1:
+            complete = Complete()  # All processes trace the same step.
         losses = self.compiled_settings.losses
         weights = resolve_class_weights(class_weight, self._member_names, losses)
         if (complete, weights) != (self._traced_for, self._traced_weights):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from coloss.joint.alone import alone
 from coloss.joint.checks.devices import check_batches, shards
 from coloss.joint.epochs.many_steps import steps_in_a_call
 from coloss.joint.epochs.order import count_rows
@@ -28,6 +29,8 @@ class PredictMixin(BlocksBase):
     def predict(self, x: object, *args: object, **options: object) -> dict[str, Tensor]:
         """Return outputs by member; rows whose input is missing are NaN.
 
+        Of several processes, each gets those of the rows that it gives.
+
         Args:
             x: inputs by member, or a dataset of such dicts. With those of some
                 members only, these alone are run; `fused` then is the mean over them
@@ -39,15 +42,20 @@ class PredictMixin(BlocksBase):
             TypeError: if `x` is no dict by member.
             ValueError: if arrays do not fit the members.
         """
-        x = self._inputs_of_some(x)
+        with alone(self), self._some_members(), self._one_batch_a_call():
+            return self._predicted(self._inputs_of_some(x), args, options)
+
+    def _predicted(
+        self, x: object, args: Sequence[Any], options: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """Return outputs by member; devices share any number of rows of arrays."""
         rows, parts = (count_rows(x) if is_array_data(x) else 0), shards()
         if rows and parts > 1:
-            size: Any = args[0] if args else options.get("batch_size")
+            size = args[0] if args else options.get("batch_size")
             check_batches(0, size or DEFAULT_BATCH)
             x = _with_copies_of_last(x, -rows % parts)
         try:
-            with self._some_members(), self._one_batch_a_call():
-                found = super().predict(x, *args, **options)
+            found: dict[str, Tensor] = super().predict(x, *args, **options)
         except BaseException:
             sync_variables(self)  # Keras does so only where all went well.
             raise
@@ -58,7 +66,7 @@ class PredictMixin(BlocksBase):
     def predict_on_batch(self, x: object) -> dict[str, Tensor]:
         """Return outputs by member for one batch; as `predict`."""
         x = self._inputs_of_some(x)
-        with self._some_members():
+        with alone(self), self._some_members():
             return super().predict_on_batch(x)
 
     def _inputs_of_some(self, x: object) -> object:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import keras
 
+from coloss.distributed import agree, process_count, together
 from coloss.joint.checks.devices import check_batches, shards
 from coloss.joint.epochs.order import RowOrder, count_rows
 from coloss.joint.inputs.arrays import is_array_data
@@ -54,20 +55,67 @@ def take_apart(arguments: Mapping[str, Any]) -> ArrayFit:
 
 
 def check_fit_batches(arguments: Mapping[str, Any]) -> None:
-    """Refuse a `fit` on arrays whose batches several devices cannot share.
+    """Refuse a `fit` whose batches several devices or processes cannot share.
 
     Args:
         arguments: of `keras.Model.fit`, checked and by member.
 
     Raises:
-        ValueError: naming the nearest numbers of rows that they can.
+        ValueError: naming the nearest numbers of rows that they can; in all processes.
     """
+    if process_count() > 1:
+        with together():
+            facts = _facts(arguments)
+        agree(facts)
     if shards() == 1 or not is_array_data(arguments["x"]):
         return
     fit = take_apart(arguments)
     check_batches(fit.order.rows, fit.order.size)
     if isinstance(fit.after, tuple) and is_array_data(fit.after[0]):
         check_batches(count_rows(fit.after[0]), fit.size_after, "validation data: ")
+
+
+def _facts(arguments: Mapping[str, Any]) -> dict[str, object]:
+    """Return in what the processes of a `fit` must agree, lest one waits for ever."""
+    facts: dict[str, object] = {"`epochs`": arguments["epochs"]}
+    if is_array_data(arguments["x"]):
+        fit = take_apart(arguments)
+        leaves = keras.tree.flatten([*fit.rows])
+        kinds = [
+            f"{leaf.dtype} {leaf.shape[1:]}" for leaf in leaves if leaf is not None
+        ]
+        facts |= {
+            "number of rows": fit.order.rows,
+            "`batch_size`": fit.order.size,
+            "arrays": ", ".join(kinds),
+        }
+        after, size_after = fit.after, fit.size_after
+    else:
+        steps = arguments.get("steps_per_epoch") or _length(arguments["x"])
+        facts["number of steps an epoch"] = steps
+        after, size_after = arguments["validation_data"], arguments["batch_size"]
+    if isinstance(after, tuple) and is_array_data(after[0]):
+        facts["number of rows of validation data"] = count_rows(after[0])
+        facts["`validation_batch_size`"] = size_after
+    return facts
+
+
+def _length(data: object) -> int:
+    """Return the number of batches of a dataset.
+
+    Raises:
+        ValueError: if nobody knows it.
+    """
+    for name in ("num_batches", "__len__"):
+        try:
+            found = getattr(data, name)
+            return int(found() if callable(found) else found)
+        except (AttributeError, TypeError, NotImplementedError):
+            continue
+    raise ValueError(
+        f"nobody knows how many batches {type(data).__name__} has, and a process that "
+        "runs out of them leaves the others waiting: give `steps_per_epoch`."
+    )
 
 
 def list_as_keras_does(

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from coloss.joint.alone import alone
 from coloss.joint.autodiff import run_once
 from coloss.joint.checks.head_agreement import disagreements
 from coloss.joint.checks.label_counts import count_labels
@@ -59,9 +60,10 @@ def explain_model(
     explanation = _noted(explanation, [note for note in still.values() if note])
     if x is None:
         return explanation
-    arrays = model.check_arrays(x, y, sample_weight)
-    flow, cosines = gradient_flow(model, arrays.x, arrays.y, arrays.sample_weight)
-    rows = _row_counts(model, arrays.x, arrays.y)
+    with alone(model):
+        arrays = model.check_arrays(x, y, sample_weight)
+        flow, cosines = gradient_flow(model, arrays.x, arrays.y, arrays.sample_weight)
+        rows = _row_counts(model, arrays.x, arrays.y)
     return dataclasses.replace(explanation, flow=flow, cosines=cosines, rows=rows)
 
 

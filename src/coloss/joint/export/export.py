@@ -9,6 +9,8 @@ from typing import Any
 import keras
 
 from coloss import writing
+from coloss.distributed import is_main
+from coloss.joint.alone import alone
 from coloss.joint.base import JointBase
 from coloss.joint.export.formats import ROUTES, choose, format_of, installed
 from coloss.joint.export.other_backend import write_elsewhere
@@ -42,8 +44,11 @@ def export(
         model.save(path)
         said = f"by {keras.backend.backend()}"
     else:
-        said = _export(model, what, path, format, backend, verify, dict(options))
-    if verbose:
+        with alone(joint):
+            if not is_main():
+                return
+            said = _export(model, what, path, format, backend, verify, dict(options))
+    if verbose and is_main():
         print(f"Saved {what} as {format!r} at '{path}', written {said}.")
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
 
+from coloss.distributed import is_main
+from coloss.joint.alone import alone
 from coloss.joint.keras_internals import may_overwrite, without_tensorflow
 from coloss.joint.saving.archive import seal
 from coloss.typing import FilePath
@@ -31,6 +33,8 @@ def save_whole(
 ) -> None:
     """Save a network as Keras does, beside the file that is there, and move it.
 
+    Where several processes train it, process 0 writes, and the others need not call.
+
     Args:
         save: `save` of the network.
         filepath: of a local file; anything else is left to Keras.
@@ -38,6 +42,18 @@ def save_whole(
         zipped: see `keras.Model.save`.
         **options: passed on.
     """
+    with alone(_owner(save)):
+        if is_main():
+            _save(save, filepath, overwrite, zipped, options)
+
+
+def _save(
+    save: Callable[..., None],
+    filepath: FilePath,
+    overwrite: bool,
+    zipped: bool | None,
+    options: Mapping[str, object],
+) -> None:
     if zipped is False or not _is_local(filepath, _FILES):
         save(filepath, overwrite=overwrite, zipped=zipped, **options)
         return
@@ -63,6 +79,17 @@ def save_weights_whole(
         overwrite: whether to replace a file without asking.
         **options: passed on.
     """
+    with alone(_owner(save)):
+        if is_main():
+            _save_weights(save, filepath, overwrite, options)
+
+
+def _save_weights(
+    save: Callable[..., None],
+    filepath: FilePath,
+    overwrite: bool,
+    options: Mapping[str, object],
+) -> None:
     if not _is_local(filepath, _WEIGHTS):
         save(filepath, overwrite=overwrite, **options)
         return
@@ -70,6 +97,12 @@ def save_weights_whole(
         return
     with whole(filepath) as partial:
         save(partial, **options)
+
+
+def _owner(save: Callable[..., None]) -> keras.Model:
+    """Return the network whose method this is."""
+    found: keras.Model = getattr(save, "__self__", None)
+    return found
 
 
 def _is_local(filepath: FilePath, endings: tuple[str, ...]) -> bool:
