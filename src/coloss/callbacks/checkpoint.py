@@ -16,6 +16,15 @@ from coloss.checkpoint.files import About, CheckpointError, Packed, packed
 from coloss.checkpoint.fingerprint import difference, fingerprint, versions
 from coloss.checkpoint.folder import CheckpointFolder, Found
 from coloss.checkpoint.pace import Due, Every, check_every
+from coloss.checkpoint.processes import (
+    agree_on_newest,
+    agree_to_leave,
+    check_pace,
+    joined_fingerprint,
+    own_of,
+    with_all,
+)
+from coloss.distributed import barrier, is_main, process_count
 from coloss.joint.epochs.resumable import PresentFit
 from coloss.joint.keras_internals import start_at
 from coloss.typing import FilePath
@@ -41,6 +50,9 @@ class Checkpoint(keras.callbacks.Callback):
     Training waits only until the state is copied; a thread writes it. An error there is
     raised when the next step or checkpoint comes, and `fit` does not end before the
     last one is on the disk.
+
+    Of several processes (`coloss.distributed`), process 0 writes, in a folder that all
+    of them can read; the same number of processes goes on.
 
     Args:
         folder: of the checkpoints; one for each `fit`.
@@ -103,7 +115,8 @@ class Checkpoint(keras.callbacks.Callback):
         called at any instant, as by a signal.
         """
         self._leaving = True
-        if self.every == "epoch":
+        # Of several processes, none may stop before the others do.
+        if self.every == "epoch" and process_count() == 1:
             self._stop_here()
 
     def _stop_here(self) -> None:
@@ -133,15 +146,20 @@ class Checkpoint(keras.callbacks.Callback):
                 "nobody knows which of its rows are to come. Of arrays it is known."
             )
         self._fit, self._found, self._held = fit, None, False
-        self._fingerprint = fingerprint(fit)
+        check_pace(self.every)
+        self._fingerprint = joined_fingerprint(fingerprint(fit))
+        barrier()  # What process 0 had to write is there.
         if not self.resume and not self._folder.is_empty:
             raise FileExistsError(
                 f"resume=False starts anew in an empty folder only, and "
                 f"{self._folder.path} is not empty. Give another folder, or resume."
             )
-        self._folder.clear_partial()
         self._kept = []
         self._found = self._folder.newest()
+        newest = None if self._found is None else self._found.path
+        agree_on_newest(newest, self._folder.path)
+        if is_main():
+            self._folder.clear_partial()
         if self._found is not None:
             self._check(self._found)
 
@@ -179,7 +197,8 @@ class Checkpoint(keras.callbacks.Callback):
         """
         self._leaving, self._copied = False, None
         self._beside.wait()
-        self._folder.clear_partial()
+        if is_main():
+            self._folder.clear_partial()
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Bring back the newest checkpoint, if there is one.
@@ -199,7 +218,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.leave()
         if self._found is None:
             return
-        about, state = self._found.about, self._found.state
+        about, state = self._found.about, own_of(self._found.state)
         self._bring_back(state)
         self._inside = state["rows"]
         self._due.begin(about.step)
@@ -250,7 +269,7 @@ class Checkpoint(keras.callbacks.Callback):
         if self._inside is None or self._found is None:
             return
         # Other callbacks, and the metrics, have begun the epoch from its start.
-        self._bring_back(self._found.state)
+        self._bring_back(own_of(self._found.state))
         self._fit.go_on(self._inside["order"], self._inside["first"])
         self._inside = None
 
@@ -272,9 +291,10 @@ class Checkpoint(keras.callbacks.Callback):
         # The last step is followed by the end of the epoch; so is a stop.
         if step >= self._steps(self._epoch + 1) or self.model.stop_training:
             return
-        if self._leaving or self._due.at(step):
+        due = self._due.at(step)
+        if due or (self._leaving and process_count() == 1):
             self._write(self._epoch, step, inside=True)
-            if self._leaving:
+            if agree_to_leave(self._leaving):
                 self._stop_here()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -284,9 +304,10 @@ class Checkpoint(keras.callbacks.Callback):
             OSError: if it cannot be written, as on a full disk. The older ones stay.
         """
         step = self._steps(epoch + 1)
-        if self._leaving or self._due.at_epoch_end(step):
+        leaving = agree_to_leave(self._leaving)
+        if leaving or self._due.at_epoch_end(step):
             self._write(epoch + 1, step)
-            if self._leaving:
+            if leaving:
                 self._stop_here()
 
     def on_train_end(self, logs: Logs = None) -> None:
@@ -297,7 +318,7 @@ class Checkpoint(keras.callbacks.Callback):
         """
         if self._found is not None and self._found.about.finished:
             # Other callbacks, and averages of weights, have had their end again.
-            self._bring_back(self._found.state)
+            self._bring_back(own_of(self._found.state))
             return
         done = self._history().epoch
         epochs = done[-1] + 1 if done else 0
@@ -337,9 +358,11 @@ class Checkpoint(keras.callbacks.Callback):
             first = step - self._steps(epochs)
             state["rows"] = {"order": fit.order.present, "first": first}
         about = About(step, epochs, finished, self._fingerprint, versions())
-        self._copied = copied = packed(state, self._copied)
-        self._beside.start(lambda: self._folder.write(about, copied))
+        state = with_all(state)
         self._due.begin(step)
+        if is_main():
+            self._copied = copied = packed(state, self._copied)
+            self._beside.start(lambda: self._folder.write(about, copied))
 
     def _steps(self, epochs: int) -> int:
         """Return the training steps of so many epochs; of unknown data, the epochs."""

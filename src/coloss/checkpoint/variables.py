@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from coloss.checkpoint.files import CheckpointError
+from coloss.distributed import local
 from coloss.joint.base import JointBase
 from coloss.joint.keras_internals import sync_variables
 
@@ -73,7 +74,7 @@ def _groups(model: JointBase, *, metrics: bool) -> dict[str, Sequence[keras.Vari
 
 def _numpy(variable: keras.Variable) -> np.ndarray:
     if keras.backend.backend() == "jax":
-        return np.asarray(variable.value)  # Keras would copy it.
+        return np.asarray(local(variable.value))  # Keras would copy it.
     return keras.ops.convert_to_numpy(variable.value)
 
 

@@ -12,6 +12,7 @@ from coloss.distributed.agreement import (
 from coloss.distributed.processes import (
     initialize,
     is_main,
+    leave,
     local,
     process_count,
     process_index,
@@ -26,6 +27,7 @@ __all__ = [
     "gather",
     "initialize",
     "is_main",
+    "leave",
     "local",
     "naming_lost",
     "process_count",

@@ -31,8 +31,6 @@ def start(
             processes,
             process,
             heartbeat_timeout_seconds=heartbeat,
-            # A process that ends by an error does not wait for those that go on.
-            shutdown_timeout_seconds=heartbeat,
         )
     except RuntimeError as error:
         if "before" in str(error) or "once" in str(error):
@@ -86,8 +84,7 @@ def local(value: Tensor) -> Tensor:
     if not isinstance(value, jax.Array) or value.is_fully_addressable:
         return value
     if value.is_fully_replicated:
-        # A copy: steps are given what they read, and may write their results there.
-        return jax.numpy.array(np.asarray(value.addressable_data(0)))
+        return value.addressable_data(0)
     return jax.numpy.asarray(multihost_utils.process_allgather(value, tiled=True))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from types import ModuleType
+import sys
+from types import ModuleType, TracebackType
+from typing import NoReturn
 
 import keras
 import numpy as np
@@ -76,11 +78,39 @@ def initialize(
             "imported; on one machine, TensorFlow has MirroredStrategy."
         )
     backend.start(coordinator, processes, process, heartbeat)
+    _end_at_once_by_errors()
     drawn = int(np.random.default_rng(seed).integers(2**31)) if seed is None else seed
     keras.utils.set_random_seed(backend.of_first(drawn))
     keras.distribution.set_distribution(
         keras.distribution.DataParallel(auto_shard_dataset=False)
     )
+
+
+def _end_at_once_by_errors() -> None:
+    """Let an error that nobody catches end this process without waiting for others.
+
+    JAX would wait for them to come to their end, and they for this one's next step.
+    """
+    before = sys.excepthook
+
+    def told(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        before(kind, error, trace)
+        leave(1)
+
+    sys.excepthook = told
+
+
+def leave(code: int) -> NoReturn:
+    """End this process, without waiting for the others to come to their end.
+
+    Args:
+        code: its exit code.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def process_count() -> int:
@@ -123,6 +153,9 @@ def local(value: Tensor) -> Tensor:
     """Return a variable's value as this process alone can read it.
 
     Where its parts lie in several processes, all of them call this.
+
+    Args:
+        value: an array of all processes, or of this one.
     """
     backend = _backend()
     return value if backend is None else backend.local(value)

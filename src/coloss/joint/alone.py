@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
 
 from coloss.distributed import local, process_count
-from coloss.joint.keras_internals import holding, sync_variables
+from coloss.joint.keras_internals import set_values, sync_variables
+from coloss.typing import Tensor
 
 
 @contextmanager
@@ -33,11 +34,33 @@ def alone(model: keras.Model) -> Iterator[None]:
     variables = list({id(one): one for one in every}.values())
     present = keras.distribution.distribution()
     compiled, model.predict_function = model.predict_function, None
-    values = [local(variable.value) for variable in variables]
+    # Copies: steps may write their results where they read.
+    values = [keras.ops.copy(local(variable.value)) for variable in variables]
     keras.distribution.set_distribution(None)
     try:
-        with holding(variables, values):
+        with _holding(variables, values):
             yield
     finally:
         keras.distribution.set_distribution(present)
         model.predict_function = compiled
+
+
+@contextmanager
+def _holding(
+    variables: Sequence[keras.Variable], values: Iterable[Tensor]
+) -> Iterator[None]:
+    """Let variables hold other values, on one device, until the block ends.
+
+    Args:
+        variables: of a model on JAX.
+        values: one each, of their shapes and dtypes.
+    """
+    before = [(one._value, getattr(one, "_layout", None)) for one in variables]
+    set_values(variables, values)
+    for variable in variables:
+        variable._layout = None  # Or Keras would spread what is assigned.
+    try:
+        yield
+    finally:
+        for variable, (value, layout) in zip(variables, before, strict=True):
+            variable._value, variable._layout = value, layout

@@ -7,7 +7,7 @@ new Keras changes it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -293,27 +293,6 @@ def set_values(variables: Iterable[keras.Variable], values: Iterable[Tensor]) ->
     """
     for variable, value in zip(variables, values, strict=True):
         variable._value = value
-
-
-@contextmanager
-def holding(
-    variables: Sequence[keras.Variable], values: Iterable[Tensor]
-) -> Iterator[None]:
-    """Let variables hold other values, on one device, until the block ends.
-
-    Args:
-        variables: of a model on JAX.
-        values: one each, of their shapes and dtypes.
-    """
-    before = [(one._value, getattr(one, "_layout", None)) for one in variables]
-    set_values(variables, values)
-    for variable in variables:
-        variable._layout = None  # Or Keras would spread what is assigned.
-    try:
-        yield
-    finally:
-        for variable, (value, layout) in zip(variables, before, strict=True):
-            variable._value, variable._layout = value, layout
 
 
 def held_state(
