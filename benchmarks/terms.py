@@ -91,17 +91,16 @@ def joint(x, y):
 
 
 def gate_at(running, main: str, other: str):
-    """Return how much better the other network is: (a - b) / (1 - b), within 0 and 1."""
+    """Return the gate of a helper, by how often both are right."""
     mine, theirs = running[main], running[other]
     gain = (theirs - mine) / jnp.maximum(1 - mine, 1e-7)
     return jnp.clip(gain, 0.0, 1.0)
 
 
-def hand_loss(members, weights, maps, gates, x, y):
+def hand_loss(weights, maps, gates, x, y):
     """Return the loss of all terms, and (3,) how many rows each network has right."""
     hidden, logits = {}, {}
-    for name, net in members.items():
-        kernel, bias, out, shift = weights[name]
+    for name, (kernel, bias, out, shift) in weights.items():
         hidden[name] = jax.nn.relu(x[name] @ kernel + bias)
         logits[name] = hidden[name] @ out + shift
     stop = jax.lax.stop_gradient
@@ -134,19 +133,18 @@ def hand_loss(members, weights, maps, gates, x, y):
 
 def hand_scan(x, y, maps):
     """Return a scan an epoch as a function of the epochs, and the loss before it."""
-    members = networks()
-    weights = {n: [v.value for v in net.variables] for n, net in members.items()}
+    weights = {n: [v.value for v in net.variables] for n, net in networks().items()}
     trained = jax.tree.map(jnp.copy, (weights, maps))
     zeros = jax.tree.map(jnp.zeros_like, trained)
-    names = list(WIDTHS)
     data = jax.device_put((x, y))
 
     def loss_of(trained, gates, x, y):
-        return hand_loss(members, *trained, gates, x, y)
+        return hand_loss(*trained, gates, x, y)
 
     def step(state, batch):
         trained, first, second, number, sums = state
-        running = dict(zip(names, sums["right"] / jnp.maximum(sums["rows"], 1)))
+        shares = sums["right"] / jnp.maximum(sums["rows"], 1)
+        running = dict(zip(WIDTHS, shares, strict=True))
         gates = jnp.stack([gate_at(running, "a", "b"), gate_at(running, "a", "c")])
         (loss, right), grads = jax.value_and_grad(loss_of, has_aux=True)(
             trained, gates, *batch
