@@ -27,6 +27,8 @@ from coloss.checksum import DamagedFileError, digest_of, read_plain
 from coloss.writing import PARTIAL, whole, write_bytes
 
 MARK = ".coloss.json"
+OLD = ".coloss-old"
+"""A folder inside, for files that are about to be replaced; left alone."""
 _ABOUT = (
     "coloss made this folder. These are the files that it wrote; it replaces and "
     "deletes no others."
@@ -185,9 +187,15 @@ class OwnedFolder:
         ]
 
     def clear(self) -> None:
+        """Delete coloss's own files; afterwards the folder exists, and is marked."""
+        self.remove()
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._write({})
+
+    def remove(self) -> None:
         """Delete coloss's own files, and the folders inside that are empty then.
 
-        Nothing else is touched. Afterwards the folder exists, and is marked.
+        Nothing else is touched; the mark stays, and nothing is written.
         """
         listed = self._listed() or {}
         folders = set()
@@ -201,8 +209,6 @@ class OwnedFolder:
             place = self.path / folder
             if not any(place.iterdir()):
                 place.rmdir()
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._write({})
 
     def _clear_partial(self) -> None:
         for root, folders, _ in os.walk(self.path):
@@ -216,7 +222,8 @@ class OwnedFolder:
         for root, folders, files in os.walk(self.path):
             partial = {name for name in folders if name.startswith(PARTIAL)}
             links = {name for name in folders if (Path(root) / name).is_symlink()}
-            folders[:] = sorted(set(folders) - (partial - links))
+            old = {OLD} if Path(root) == self.path else set()
+            folders[:] = sorted(set(folders) - ((partial | old) - links))
             for name in sorted([*folders, *files]):
                 path = Path(root) / name
                 inside = path.relative_to(self.path).as_posix()

@@ -27,7 +27,7 @@ from coloss.cli.config import load
 from coloss.cli.errors import Exit
 from coloss.cli.output import Output
 from coloss.cli.runs import session as sessions
-from coloss.cli.runs.claim import clear
+from coloss.cli.runs.claim import cleared
 from coloss.run_folder import RunFolder
 from tests.cli.mistakes import write_case
 
@@ -69,7 +69,8 @@ def killed_at(number, monkeypatch):
 
 
 def train(session, folder):
-    clear(folder, force=True)
+    with cleared(folder, force=True):
+        pass
     run = RunFolder(folder)
     return sessions.train(session, run, Output(quiet=True), page=True)
 
@@ -120,7 +121,8 @@ def test_killed_at_any_file_it_does_not_say_finished(
         for path in run.path.rglob("*.keras"):
             assert zipfile.ZipFile(path).testzip() is None
         # And it can be replaced: what it left is its own.
-        clear(run.path, force=True)
+        with cleared(run.path, force=True):
+            pass
 
 
 def test_an_error_while_saving_is_a_run_that_failed(
@@ -183,6 +185,7 @@ def test_a_real_kill_while_networks_are_saved(tmp_path):
     assert models == {"acoustic.keras"}
     left = list((run.path / "models").glob(f"{writing.PARTIAL}*"))
     assert len(left) == 1
-    clear(run.path, force=True)
+    with cleared(run.path, force=True):
+        pass
     with contextlib.suppress(FileNotFoundError):
         assert os.listdir(run.path) == [".coloss.json"]

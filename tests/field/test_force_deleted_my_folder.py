@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from coloss.cli.app import app
 from coloss.cli.errors import CliError, Exit
-from coloss.cli.runs.claim import claim, claim_again, clear
+from coloss.cli.runs.claim import claim, claim_again, cleared
 from coloss.run_folder import RunFolder
 from tests.cli.mistakes import CONFIG
 
@@ -328,8 +328,8 @@ def test_what_comes_while_data_is_read_is_seen(home, case):
     """`clear` is called minutes after `claim`, and looks again."""
     output, _ = case(home)
     before = snapshot(home)
-    with pytest.raises(CliError):
-        clear(Path(output), force=True)
+    with pytest.raises(CliError), cleared(Path(output), force=True):
+        pass
     assert snapshot(home) == before
 
 
@@ -361,7 +361,8 @@ def test_a_run_is_replaced_and_what_lies_beside_it_stays(home, through):
     before = {k: v for k, v in snapshot(home).items() if "/run/" not in k}
     with pytest.raises(CliError, match="--force"):
         claim(Path(through), force=False)
-    clear(Path(through), force=True)
+    with cleared(Path(through), force=True):
+        pass
     after = snapshot(home)
     assert {k: v for k, v in after.items() if "/run/" not in k} == before
     left = [Path(k).name for k in after if "/run/" in k]
@@ -377,7 +378,8 @@ def test_a_list_cannot_lead_out_of_the_folder(home):
     outside = ("../data/labels.csv", str(home / "data" / "config.toml"), "../data/*")
     owned._write({**listed, **dict.fromkeys(outside)})
     before = snapshot(home / "data")
-    clear(run.path, force=True)
+    with cleared(run.path, force=True):
+        pass
     assert snapshot(home / "data") == before
 
 

@@ -39,9 +39,13 @@ def test_a_loaded_model_goes_on_to_the_same_bits(case, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("case", ["mixed_float16, a loss scale", "LSTM, dropout"])
-def test_what_once_was_lost_is_kept(case):
-    assert saved_goes_on.compare(case) == []
+def test_a_loss_scale_is_kept():
+    assert saved_goes_on.compare("mixed_float16, a loss scale") == []
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="draws as it is built")
+def test_a_recurrent_layer_draws_as_one_that_was_built_before():
+    assert saved_goes_on.compare("LSTM, dropout") == []
 
 
 def test_weights_alone_bring_the_seeds_too_where_layers_are_the_same(tmp_path):

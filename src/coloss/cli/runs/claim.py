@@ -1,7 +1,7 @@
 """Makes a folder a run's own, and never touches what is somebody else's.
 
-`--force` replaces runs. It deletes the files that coloss wrote, one by one, and is
-refused where the folder holds anything else.
+`--force` replaces runs. It deletes the files that coloss wrote, one by one, once there
+is something in their place, and is refused where the folder holds anything else.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from coloss.cli.errors import CliError
+from coloss.cli.runs.replaced import drop, recover, set_aside
 from coloss.run_folder import CONFIG, FILES, RunFolder
 
 _ELSEWHERE = "Choose another folder: --output, or output.folder in the configuration"
@@ -30,6 +31,7 @@ def claim(folder: Path, force: bool) -> None:
             is not given, or the folder cannot be written to.
     """
     with _answering_for(folder):
+        recover(folder)
         owned = RunFolder(folder).owned
         foreign = owned.foreign()
         if foreign:
@@ -54,14 +56,19 @@ def claim_again(folder: Path) -> None:
             written is somebody else's.
     """
     with _answering_for(folder):
+        recover(folder)
         owned = RunFolder(folder).owned
         foreign = owned.blocked(list(FILES)) if owned.marked else owned.foreign()
         if foreign:
             _refuse(folder, foreign)
 
 
-def clear(folder: Path, force: bool) -> None:
-    """Remove an old run, and mark the folder; called once everything else is well.
+@contextmanager
+def cleared(folder: Path, force: bool) -> Iterator[None]:
+    """Set an old run aside, and mark the folder; once everything else is well.
+
+    The old run goes when the new one has a checkpoint or its networks, and comes back
+    where the block ends by an error before.
 
     Args:
         folder: claimed. Reading data takes its time: what came meanwhile is looked at.
@@ -71,8 +78,14 @@ def clear(folder: Path, force: bool) -> None:
         CliError: as `claim` does.
     """
     claim(folder, force)
-    with _answering_for(folder):
-        RunFolder(folder).owned.clear()
+    try:
+        with _answering_for(folder):
+            set_aside(folder)
+        yield
+    except BaseException:
+        recover(folder)
+        raise
+    drop(folder)
 
 
 def _refuse(folder: Path, foreign: list[str]) -> None:

@@ -27,6 +27,7 @@ from coloss.cli.runs.interrupt import Interrupt
 from coloss.cli.runs.networks import build_joint, compile_joint
 from coloss.cli.runs.open_source import open_source
 from coloss.cli.runs.predictions import evaluation
+from coloss.cli.runs.replaced import Replaced
 from coloss.cli.runs.results import conflicts, explained, save_models
 from coloss.cli.runs.source_base import Source, outputs_of
 from coloss.cli.runs.trackers import trackers
@@ -231,6 +232,7 @@ def _fit(
         if config.output.checkpoint_every:
             every = config.output.checkpoint_every
             callbacks.append(Checkpoints(run, every))
+        callbacks.append(Replaced(run.path))
         try:
             joint.fit(
                 **session.source.fit_arguments(training.batch_size, training.seed),

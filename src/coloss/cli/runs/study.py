@@ -6,7 +6,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from coloss.cli.config.training import Arm, StudyTable
 from coloss.cli.errors import CliError, Exit
 from coloss.cli.output import Output, Tracker
 from coloss.cli.runs import environment
-from coloss.cli.runs.claim import claim, claim_again, clear
+from coloss.cli.runs.claim import claim, claim_again, cleared
 from coloss.cli.runs.in_memory import InMemory
 from coloss.cli.runs.networks import build_joint, compile_arguments, optimizer_of
 from coloss.cli.runs.rows import Rows, read_rows
@@ -71,11 +71,29 @@ def run_study(
     origin = path.parent
     study, source = prepare_study(config, origin)
     run = RunFolder(folder)
-    if not goes_on:
-        clear(folder, force)
+    with nullcontext() if goes_on else cleared(folder, force):
+        result = _run(study, source, run, output, origin, report, accept_changes)
+    output.event("study", folder=str(folder), **result.compare().to_dict("index"))
+    output.say(str(result))
+    output.say(f"finished: {folder}")
+    if report:
+        output.say(f"report: {run.report_path}")
+
+
+def _run(
+    study: Study,
+    source: InMemory,
+    run: RunFolder,
+    output: Output,
+    origin: Path,
+    report: bool,
+    accept_changes: bool,
+) -> StudyResult:
+    """Run a study, and write all that it leaves."""
+    config = source.config
     facts = environment.describe(origin, config.data.seed)
     started = time.monotonic()
-    run.write_config(resolved(source.config))
+    run.write_config(resolved(config))
     run.write_json("data.json", source.describe())
     run.write_json(ENVIRONMENT, facts)
     try:
@@ -95,11 +113,7 @@ def run_study(
         _draw(run, facts)
     # The last thing that is written: a study that says so is complete.
     run.write_json(ENVIRONMENT, facts)
-    output.event("study", folder=str(folder), **result.compare().to_dict("index"))
-    output.say(str(result))
-    output.say(f"finished: {folder}")
-    if report:
-        output.say(f"report: {run.report_path}")
+    return result
 
 
 def _draw(run: RunFolder, facts: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from coloss.checkpoint import CheckpointError
 from coloss.cli.config import Config, resolved
 from coloss.cli.errors import CliError, Exit
 from coloss.cli.output import Output
-from coloss.cli.runs.claim import claim, claim_again, clear
+from coloss.cli.runs.claim import claim, claim_again, cleared
 from coloss.cli.runs.session import Session, prepare, train
 from coloss.cli.runs.tell import tell_data
 from coloss.cli.runs.trackers import check_trackers
@@ -53,8 +54,6 @@ def run_training(
     run = RunFolder(folder)
     if resume:
         _check_same(run, session.config, output if accept_changes else None)
-    else:
-        clear(folder, force)
     told = session.source.describe()
     tell_data(session.config, told, output)
     _tell_members(told, output)
@@ -62,14 +61,15 @@ def run_training(
         output.note(note)
     output.say(str(session.explanation))
     try:
-        code = train(
-            session,
-            run,
-            output,
-            page=report,
-            resume=resume,
-            accept_changes=accept_changes,
-        )
+        with nullcontext() if resume else cleared(folder, force):
+            code = train(
+                session,
+                run,
+                output,
+                page=report,
+                resume=resume,
+                accept_changes=accept_changes,
+            )
     except CheckpointError as error:
         raise CliError(str(error)) from None
     _tell_end(session, run, output)
