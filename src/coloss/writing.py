@@ -54,7 +54,8 @@ def whole(path: str | PathLike[str], *, replace_folder: bool = False) -> Iterato
             _move(one, target.with_name(one.name), work)
         _to_disk_folder(target.parent)
     except OSError as error:
-        if error.filename is None:  # As of a full disk: say what was being written.
+        # As of a full disk: say what was being written, not where it was on the way.
+        if str(error.filename or work).startswith(str(work)):
             error.filename = str(target)
         raise
     finally:

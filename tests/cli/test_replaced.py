@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from coloss.cli.errors import CliError
 from coloss.cli.runs.claim import claim, cleared
 from coloss.cli.runs.replaced import OLD, has_begun, set_aside
 from coloss.owned_folder import MARK
@@ -101,8 +102,23 @@ def test_a_kill_at_any_move_loses_nothing(run, moves, monkeypatch):
     run.owned.check()
 
 
+def test_empty_folders_are_in_nobodys_way(run):
+    for _ in range(2):
+        with cleared(run.path, force=True):
+            begin(run)
+            run.resume_folder().mkdir()
+    assert not (run.path / OLD).exists()
+    with pytest.raises(OSError, match="full"), cleared(run.path, force=True):
+        run.resume_folder().mkdir()
+        raise OSError("full")
+    claim(run.path, force=True)
+
+
 def test_what_is_somebody_elses_stays(run):
     with cleared(run.path, force=True):
         (run.path / OLD / "mine.txt").write_text("mine")
         begin(run)
+        checkpoint(run)
     assert (run.path / OLD / "mine.txt").read_text() == "mine"
+    with pytest.raises(CliError, match=f"did not write: '{OLD}'"):
+        claim(run.path, force=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import math
 import sqlite3
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -107,9 +109,10 @@ class Store:
             made = dict(connection.execute(_SCHEMA).fetchall())
             if not made:
                 self._begin()
-                for text in _TABLES.values():
-                    connection.execute(text)
-                connection.commit()
+                with _to_the_disk(where):
+                    for text in _TABLES.values():
+                        connection.execute(text)
+                    connection.commit()
             elif made != {**_TABLES, **_INDICES}:
                 raise DamagedFileError(
                     f"'{where}' is no file of a study, or one of an earlier version, "
@@ -150,7 +153,7 @@ class Store:
             return
         texts = {name: json.dumps(value) for name, value in rows.items()}
         self._begin()
-        with self._connection as connection:
+        with _to_the_disk(str(self._file)), self._connection as connection:
             connection.executemany(
                 f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",
                 [
@@ -242,6 +245,19 @@ class Store:
         self._connection.close()
         if self._file is not None and is_being_written(self._file):
             self._end()
+
+
+@contextmanager
+def _to_the_disk(where: str) -> Iterator[None]:
+    """Tell it as any file that cannot be written, as on a full disk.
+
+    Args:
+        where: the path of the file.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OSError(errno.EIO, str(error), where) from error
 
 
 _SCHEMA = "SELECT name, coalesce(sql, 'index') FROM sqlite_master"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from coloss.cli.errors import CliError
 from coloss.cli.runs.replaced import drop, recover, set_aside
+from coloss.owned_folder import OLD
 from coloss.run_folder import CONFIG, FILES, RunFolder
 
 _ELSEWHERE = "Choose another folder: --output, or output.folder in the configuration"
@@ -33,7 +34,7 @@ def claim(folder: Path, force: bool) -> None:
     with _answering_for(folder):
         recover(folder)
         owned = RunFolder(folder).owned
-        foreign = owned.foreign()
+        foreign = [OLD] if (folder / OLD).exists() else owned.foreign()
         if foreign:
             _refuse(folder, foreign)
         if not force and not owned.empty:

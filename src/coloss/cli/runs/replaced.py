@@ -17,6 +17,7 @@ import keras
 
 from coloss.owned_folder import MARK, OLD, OwnedFolder
 from coloss.run_folder import MODEL, RESUME, STORE
+from coloss.study.store import finished_runs
 
 
 def set_aside(folder: Path) -> None:
@@ -50,7 +51,7 @@ def recover(folder: Path) -> None:
         if has_begun(folder):
             drop(folder)
             return
-        OwnedFolder(folder).remove()  # On a full disk nothing can be written.
+        _remove(folder)  # On a full disk nothing can be written.
         os.replace(aside / MARK, folder / MARK)
     for one in list(aside.iterdir()):
         os.replace(one, folder / one.name)
@@ -60,16 +61,27 @@ def recover(folder: Path) -> None:
 def drop(folder: Path) -> None:
     """Delete the old run; what somebody else put there stays."""
     aside = folder / OLD
-    OwnedFolder(aside).remove()
-    with suppress(OSError):
+    if not aside.is_dir():
+        return
+    _remove(aside)
+    if [one.name for one in aside.iterdir()] == [MARK]:
         (aside / MARK).unlink()
         aside.rmdir()
 
 
+def _remove(folder: Path) -> None:
+    """Delete the files that coloss wrote, and the folders that are empty."""
+    OwnedFolder(folder).remove()
+    for root, _, _ in os.walk(folder, topdown=False):
+        if not {OLD, MARK}.intersection(os.listdir(root)):
+            with suppress(OSError):  # Something of somebody else's is in it.
+                os.rmdir(root)
+
+
 def has_begun(folder: Path) -> bool:
     """Return whether a new run has what nobody would want to lose."""
-    files = (folder / name for name in (MODEL, STORE))
-    return any((folder / RESUME).glob("step-*")) or any(one.exists() for one in files)
+    checkpoints, store = (folder / RESUME).glob("step-*"), folder / STORE
+    return any(checkpoints) or (folder / MODEL).exists() or finished_runs(store) > 0
 
 
 class Replaced(keras.callbacks.Callback):
