@@ -90,13 +90,6 @@ def joint(x, y):
     return model, first[0], [np.array(v.value) for v in projectors]
 
 
-def gate_at(running, main: str, other: str):
-    """Return the gate of a helper, by how often both are right."""
-    mine, theirs = running[main], running[other]
-    gain = (theirs - mine) / jnp.maximum(1 - mine, 1e-7)
-    return jnp.clip(gain, 0.0, 1.0)
-
-
 def hand_loss(weights, maps, gates, x, y):
     """Return the loss of all terms, and (3,) how many rows each network has right."""
     hidden, logits = {}, {}
@@ -145,7 +138,8 @@ def hand_scan(x, y, maps):
         trained, first, second, number, sums = state
         shares = sums["right"] / jnp.maximum(sums["rows"], 1)
         running = dict(zip(WIDTHS, shares, strict=True))
-        gates = jnp.stack([gate_at(running, "a", "b"), gate_at(running, "a", "c")])
+        helpers = ("b", "c")
+        gates = [transfer.network_gate(running["a"], running[n]) for n in helpers]
         (loss, right), grads = jax.value_and_grad(loss_of, has_aux=True)(
             trained, gates, *batch
         )
@@ -173,7 +167,7 @@ def hand_scan(x, y, maps):
     start = {"right": jnp.zeros(3), "rows": jnp.zeros(()), "loss": jnp.zeros(())}
     state = (trained, zeros, jax.tree.map(jnp.copy, zeros), jnp.zeros(()), start)
     batch = ({n: a[:BATCH] for n, a in x.items()}, y[:BATCH])
-    before = float(jax.jit(loss_of)(trained, jnp.zeros(2), *batch)[0])
+    before = float(jax.jit(loss_of)(trained, [0.0, 0.0], *batch)[0])
 
     def train(epochs):
         nonlocal state
