@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coloss.data.readers.arrow_bodies import unpacked_bytes
 from coloss.data.readers.errors import DataError, some
 from coloss.data.readers.files import check_memory, opened, reading
 from coloss.names import nearest
@@ -88,11 +89,25 @@ def _arrow(path: Path) -> pa.Table:
             path,
         )
     if start.startswith(b"ARROW1"):
-        file = pa.ipc.open_file(data)
-        batches = (file.get_batch(n) for n in range(file.num_record_batches))
-        return _joined(batches, file.schema, path)
+        # The footer is checked; then what is before it is read as the stream that it
+        # is, so that what was looked at before is what is unpacked.
+        pa.ipc.open_file(data)
+        data = _stream_of(data)
+    check_memory(path, unpacked_bytes(data), _GROWTH)
     stream = pa.ipc.open_stream(data)
     return _joined(stream, stream.schema, path)
+
+
+def _stream_of(data: pa.Buffer) -> pa.Buffer:
+    """Return the stream in an Arrow file, without its footer."""
+    # The file ends in the footer, its length in 4 bytes, and the name of the format.
+    end = data.size - len(_ARROW_END)
+    footer = int.from_bytes(data.slice(end, 4).to_pybytes(), "little")
+    return data.slice(_ARROW_BEGIN, max(end - footer - _ARROW_BEGIN, 0))
+
+
+_ARROW_BEGIN, _ARROW_END = 8, b"____ARROW1"
+"""Bytes before the stream; what ends a file, with its length first."""
 
 
 def _joined(
