@@ -12,6 +12,7 @@ import numpy as np
 
 from coloss.callbacks.edges import EdgeFlow, EdgeMeter
 from coloss.checking import COUNT
+from coloss.joint.alone import alone
 from coloss.joint.keras_internals import sync_variables
 from coloss.names import unknown
 from coloss.objective import ObjectiveWarning
@@ -157,7 +158,9 @@ class GradientFlow(keras.callbacks.Callback):
             return
         sync_variables(self.model)
         assert self._batch is not None
-        for flow in self._meter.measure(epoch, self._batch):
+        with alone(self.model):  # Of several processes, only one may watch.
+            measured = list(self._meter.measure(epoch, self._batch))
+        for flow in measured:
             self.flows.append(flow)
             logs[f"flow/{flow.term}/{flow.learner}"] = flow.norm
             logs[f"cosine/{flow.term}/{flow.learner}"] = flow.cosine

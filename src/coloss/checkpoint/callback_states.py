@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from coloss.checkpoint.files import CheckpointError
+from coloss.distributed import is_main
 from coloss.joint.keras_internals import CALLBACK_STATES
 
 States = list[tuple[str, int, dict[str, Any]]]
@@ -46,6 +47,8 @@ def write(callbacks: Iterable[keras.callbacks.Callback], states: States) -> None
         for name, place, callback in _numbered(callbacks)
         if _has_state(callback)
     }
+    if not is_main():  # What only process 0 has, watches and writes.
+        states = [state for state in states if state[:2] in found]
     for name, place, _ in states:
         if (name, place) not in found:
             raise CheckpointError(

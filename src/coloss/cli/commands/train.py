@@ -17,6 +17,13 @@ from coloss.cli.commands.options import (
     examples,
     refusing_an_impossible_folder,
 )
+from coloss.cli.commands.several import (
+    is_helper,
+    is_one_of_several,
+    join,
+    launch_again,
+    of_several,
+)
 from coloss.cli.errors import CliError
 
 HELP = (
@@ -28,6 +35,7 @@ HELP = (
     + examples(
         "coloss train config.toml",
         "coloss train config.toml --output runs/second --epochs 10 --json",
+        "coloss train config.toml --processes 2",
     )
 )
 
@@ -53,12 +61,18 @@ def train(
         bool, typer.Option("--resume", help="Go on with an unfinished run.")
     ] = False,
     accept_changes: AcceptChanges = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes on this machine that share the rows."),
+    ] = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train as configured; the help is above."""
-    with answering(json, quiet) as out:
+    with of_several(), answering(json, quiet or is_helper()) as out:
+        if (processes or 1) > 1 and not is_one_of_several():
+            raise typer.Exit(launch_again(processes, out))
         if resume and force:
             raise CliError(
                 "--resume goes on with a run, and --force deletes it: give one of them."
@@ -75,6 +89,7 @@ def train(
         )
         folder = output or config.parent / settings.output.folder
         refusing_an_impossible_folder(folder)
+        join(settings.training.seed)
         from coloss.cli.runs.train import run_training
 
         code = run_training(

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import keras
 import pandas as pd
 
 from coloss import report
@@ -29,9 +28,16 @@ from coloss.cli.runs.open_source import open_source
 from coloss.cli.runs.predictions import evaluation
 from coloss.cli.runs.replaced import Replaced
 from coloss.cli.runs.results import conflicts, explained, save_models
+from coloss.cli.runs.shares import (
+    best_epoch,
+    by_process_0,
+    fit_arguments,
+    take_part,
+)
 from coloss.cli.runs.source_base import Source, outputs_of
 from coloss.cli.runs.trackers import trackers
 from coloss.data.readers import DataError
+from coloss.distributed import barrier, is_main, process_count
 from coloss.joint import JointModel, NonFiniteLossError
 from coloss.joint.keras_internals import set_random_seed
 from coloss.objective import DataWarning
@@ -90,7 +96,7 @@ def prepare(config: Config, folder: Path, output: Output) -> Session:
     check_monitor(config, joint)
     x, y = source.sample()
     try:
-        arguments = source.fit_arguments(config.training.batch_size, 0)
+        arguments = fit_arguments(config, source)
         if isinstance(arguments["x"], dict):
             joint.check_arrays(arguments["x"], arguments["y"])
         explanation = joint.explain(x, y)
@@ -141,7 +147,11 @@ def train(
         How it ended. Whatever it is, networks and tables are in the folder.
     """
     started = time.monotonic()
-    facts = _begin(session, run, "resume" if resume else "start")
+    with by_process_0() as own:
+        facts = _begin(session, run, "resume" if resume else "start") if own else {}
+    if not is_main():
+        keeper = _keeper(session, run, accept_changes)
+        return take_part(session, output, keeper)
     with _told_how_it_ended(run, facts):
         keeper = _keeper(session, run, accept_changes)
         status, error, best = _fit(session, run, output, keeper)
@@ -167,6 +177,7 @@ def train(
     run.write_json(ENVIRONMENT, facts)
     if status == "finished":
         run.clear_resume()
+    barrier()
     if status == "interrupted":
         return Exit.TERMINATED if error == "SIGTERM" else Exit.INTERRUPTED
     return Exit.FAILED if status == "failed" else Exit.OK
@@ -215,11 +226,7 @@ def _fit(
     config, joint = session.config, session.joint
     training = config.training
     interrupt, flow = Interrupt(output, keeper.leave), _flow(session)
-    best = keras.callbacks.EarlyStopping(
-        config.monitor,
-        patience=training.patience or training.epochs,
-        restore_best_weights=True,
-    )
+    best = best_epoch(config)
     status: str = "finished"
     error = None
     with (
@@ -235,7 +242,7 @@ def _fit(
         callbacks.append(Replaced(run.path))
         try:
             joint.fit(
-                **session.source.fit_arguments(training.batch_size, training.seed),
+                **fit_arguments(config, session.source),
                 epochs=training.epochs,
                 callbacks=callbacks,
                 verbose=0,
@@ -259,7 +266,8 @@ def _keeper(session: Session, run: RunFolder, accept_changes: bool) -> Checkpoin
     x = session.source.fit_arguments(batch, session.config.training.seed)["x"]
     # In the middle of an epoch the order of rows is known of arrays only.
     folder = run.resume_folder()
-    every: Every = EVERY if isinstance(x, dict) else "epoch"
+    alone = process_count() == 1  # Several have no clock in common.
+    every: Every = EVERY if alone and isinstance(x, dict) else "epoch"
     return Checkpoint(folder, every, accept_changes=accept_changes)
 
 

@@ -13,8 +13,10 @@ from coloss.cli.errors import CliError, Exit
 from coloss.cli.output import Output
 from coloss.cli.runs.claim import claim, claim_again, cleared
 from coloss.cli.runs.session import Session, prepare, train
+from coloss.cli.runs.shares import by_process_0
 from coloss.cli.runs.tell import tell_data
 from coloss.cli.runs.trackers import check_trackers
+from coloss.distributed import LostProcessError, is_main
 from coloss.run_folder import RunFolder, without_none
 
 
@@ -44,24 +46,26 @@ def run_training(
     Raises:
         CliError: before anything is written, if something cannot be used.
     """
-    if resume:
-        _check_unfinished(folder)
-    else:
-        claim(folder, force)
-    check_trackers(config)
-    output.say("reading data and building networks ...")
-    session = prepare(config, path.parent, output)
-    run = RunFolder(folder)
-    if resume:
-        _check_same(run, session.config, output if accept_changes else None)
+    with by_process_0() as own:
+        if own and resume:
+            _check_unfinished(folder)
+        elif own:
+            claim(folder, force)
+        check_trackers(config)
+        output.say("reading data and building networks ...")
+        session = prepare(config, path.parent, output)
+        run = RunFolder(folder)
+        if own and resume:
+            _check_same(run, session.config, output if accept_changes else None)
     told = session.source.describe()
     tell_data(session.config, told, output)
     _tell_members(told, output)
     for note in session.notes:
         output.note(note)
     output.say(str(session.explanation))
+    new = is_main() and not resume
     try:
-        with nullcontext() if resume else cleared(folder, force):
+        with cleared(folder, force) if new else nullcontext():
             code = train(
                 session,
                 run,
@@ -72,7 +76,11 @@ def run_training(
             )
     except CheckpointError as error:
         raise CliError(str(error)) from None
-    _tell_end(session, run, output)
+    except LostProcessError as error:
+        again = "Go on from its last checkpoint, with the same command and --resume."
+        raise CliError(str(error), code=Exit.FAILED, note=again) from None
+    if is_main():
+        _tell_end(session, run, output)
     return code
 
 
