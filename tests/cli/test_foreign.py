@@ -160,6 +160,29 @@ def test_files_of_a_foreign_run_are_one_sentence(content, command, run, tmp_path
     assert ".json" in refused(*command, run.path)
 
 
+SHAPES = {
+    "explanation.json": ("explanation", "text", "members", "summands", "metrics"),
+    "data.json": ("members", "class_counts", "labeled", "unlabeled"),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_json_of_the_wrong_shape_is_one_sentence(name, run):
+    path = run.path / name
+    content = json.loads(path.read_text())
+    for key in SHAPES[name]:
+        run.write_json(name, {**content, key: 7})
+        assert "no version of coloss writes" in refused("report", run.path, "--force")
+
+
+@pytest.mark.parametrize("value", [7, [], {"names": 7, "fill": None}, {"fill": [1]}])
+def test_columns_of_the_wrong_shape_are_one_sentence(value, run, home, tmp_path):
+    run.write_json("columns.json", {"acoustic": value})
+    given = f"acoustic={home / 'acoustic.csv'}"
+    told = refused("predict", run.path, given, "-o", tmp_path / "p.csv")
+    assert "columns.json' is none that coloss wrote" in told
+
+
 def test_a_configuration_of_a_foreign_run_is_one_sentence(run):
     for text in ("a = " + "[" * 50_000, "a = " + "9" * 10_000, "a = 1", "\0"):
         (run.path / "config.toml").write_text(text)

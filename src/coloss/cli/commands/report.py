@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from coloss.cli.commands.options import (
+    TRACEBACK,
     Force,
     answering,
     examples,
@@ -33,6 +35,7 @@ def report(
 ) -> None:
     """Draw a page; the help is above."""
     with answering() as out:
+        from coloss.checksum import DamagedFileError
         from coloss.cli.errors import CliError
         from coloss.run_folder import RunFolder
 
@@ -57,4 +60,15 @@ def report(
         except FileExistsError as error:
             told = f"'{error.filename}' {error.strerror}."
             raise CliError(told, note="Write another file: --output.") from None
+        except DamagedFileError:
+            raise
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # Whoever writes the checksums of a run, too, may write anything.
+            if os.environ.get(TRACEBACK):
+                raise
+            raise CliError(
+                "there is no page of this: a file of the run holds what no version of "
+                f"coloss writes ({type(error).__name__}: {error}).",
+                note=f"{TRACEBACK}=1 shows where it happened.",
+            ) from None
         out.say(str(page))

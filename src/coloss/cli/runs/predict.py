@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from coloss.data import align
 from coloss.data.filling import filled
 from coloss.data.readers import DataError, Features
 from coloss.names import counted, nearest
-from coloss.run_folder import RunFolder
+from coloss.run_folder import COLUMNS, RunFolder
 
 if TYPE_CHECKING:
     import keras
@@ -103,7 +103,7 @@ def _by_member(files: list[str], config: Config) -> dict[str, Path]:
 
 def _read(run: RunFolder, config: Config, name: str, path: Path) -> Features:
     """Return new features; their columns must be those of the training data."""
-    known = run.columns.get(name, {"names": [], "fill": None})
+    known = _columns(run, name)
     try:
         found = member_features(
             config, name, config.members[name], origin(run), path, known["names"]
@@ -122,6 +122,29 @@ def _read(run: RunFolder, config: Config, name: str, path: Path) -> Features:
         return recorded_outputs(config, name, read, (run.data or {})["classes"], path)
     except DataError as error:
         raise CliError(str(error)) from None
+
+
+def _columns(run: RunFolder, name: str) -> dict[str, Any]:
+    """Return `names` and `fill` of a member's columns.
+
+    Raises:
+        CliError: if the file is of another shape than coloss writes.
+    """
+    known = run.columns.get(name, {"names": [], "fill": None})
+    names = known.get("names") if isinstance(known, dict) else None
+    fill = known.get("fill") if isinstance(known, dict) else None
+    texts = isinstance(names, list) and all(isinstance(one, str) for one in names)
+    numbers = fill is None or (
+        isinstance(fill, list)
+        and len(fill) == len(names or fill)
+        and all(isinstance(one, int | float) for one in fill)
+    )
+    if not texts or not numbers:
+        raise CliError(
+            f"'{run.path / COLUMNS}' is none that coloss wrote: what it says of "
+            f"{name!r} is no list of names with their fills."
+        )
+    return {"names": names, "fill": fill}
 
 
 def _reordered(
