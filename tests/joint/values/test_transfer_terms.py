@@ -308,3 +308,111 @@ def test_only_terms_with_a_value_a_row_can_be_summed_over_replicas():
     for term in (sp, coteach):
         with pytest.raises(ValueError, match="compares the rows of a batch"):
             _refuse_part_of_batch(term, TERMS[term.function])
+
+
+def probabilities(model, name, x):
+    return keras.ops.convert_to_numpy(model[name](x)).astype(float)
+
+
+def test_the_source_that_knows_a_rows_class_better_is_believed_more():
+    members = {"a": network(4), "b": network(4, seed=1), "c": network(4, seed=2)}
+    x = {name: X["a"].copy() for name in "abc"}
+    x["b"][:6] = np.nan  # One source only: it teaches with its usual weight.
+    y = Y.copy()
+    y[18:] = -1  # Nobody knows: all are as good.
+    model = joined('distill((b, c) >> a, temperature=1, weights="confidence")', members)
+    found = model.test_on_batch(x, y, return_dict=True)["loss"]
+
+    p = {name: probabilities(model, name, X["a"]) for name in "abc"}
+    odds = {name: 1 / p[name][np.arange(ROWS), Y] for name in "bc"}
+    trust = {name: 1 - odds[name] / (odds["b"] + odds["c"]) for name in "bc"}
+    expected = 0.0
+    for name, first in (("b", 6), ("c", 0)):
+        kl = (p[name] * np.log(p[name] / p["a"])).sum(axis=-1)
+        factor = np.ones(ROWS)
+        factor[6:18] = 2 * trust[name][6:18]
+        expected += (factor * kl)[first:].mean() / 2
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_row_gate_and_confidence_multiply():
+    members = {"a": network(4), "b": network(4, seed=1), "c": network(4, seed=2)}
+    x = dict.fromkeys("abc", X["a"])
+    term = 'distill((b, c) >> a, temperature=1, gate="row", weights="confidence")'
+    model = joined(term, members)
+    found = model.test_on_batch(x, Y, return_dict=True)["loss"]
+    p = {name: probabilities(model, name, X["a"]) for name in "abc"}
+    true = {name: p[name][np.arange(ROWS), Y] for name in "abc"}
+    total = 0.0
+    for name, other in (("b", "c"), ("c", "b")):
+        kl = (p[name] * np.log(p[name] / p["a"])).sum(axis=-1)
+        lead = np.maximum(true[name] - true["a"], 0)
+        trust = 2 * (1 - true[other] / (true["b"] + true["c"]))
+        total += (kl * lead * trust).mean() / 2
+    assert found == pytest.approx(total, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "dkd(b >> a)",
+        "distill(b >> a, correct=True)",
+        'distill((b, c) >> a, weights="confidence")',
+    ],
+)
+def test_a_term_that_reads_classes_names_the_member_that_has_none(term):
+    members = {"a": network(4), "b": network(4, seed=1), "c": network(4, seed=2)}
+    model = joined(f"b + c + {term}", members)
+    x = dict.fromkeys("abc", X["a"])
+    with pytest.raises(ValueError, match="needs class labels of 'a'"):
+        model.test_on_batch(x, {"b": Y, "c": Y})
+
+
+def test_of_sequences_the_steps_teach_themselves_that_have_no_label():
+    steps, rows = 3, 8
+    x = {name: array.reshape(rows, steps, -1) for name, array in X.items()}
+    y = Y.reshape(rows, steps).copy()
+    y[:4] = -1
+    y[4:, 0] = -1
+    nets = {
+        name: keras.Sequential(
+            [keras.Input((steps, width)), *network(width, seed=width).layers]
+        )
+        for name, width in (("a", 4), ("b", 5))
+    }
+    model = joined("0*a + 0*b + pseudo_label(a, threshold=0.4)", members=nets)
+    found = model.test_on_batch(x, y, return_dict=True)["loss"]
+    p = probabilities(model, "a", x["a"]).max(axis=-1)
+    entropy = np.where(p >= 0.4, -np.log(p), 0)
+    each = [row[free].mean() for row, free in zip(entropy, y < 0, strict=True)]
+    assert min(each) < max(each)
+    assert found == pytest.approx(np.mean(each), rel=1e-4)
+
+
+def test_a_layer_of_a_sequence_is_compared_at_the_steps_that_both_have():
+    steps, rows = 3, 8
+    ids = np.array([[1, 2, 3], [4, 5, 0], [6, 0, 0], [7, 1, 2]] * 2)
+
+    def reader(seed):
+        keras.utils.set_random_seed(seed)
+        return keras.Sequential(
+            [
+                keras.Input((steps,), dtype="int32"),
+                layers.Embedding(8, 5, mask_zero=True, name="words"),
+                layers.GlobalAveragePooling1D(),
+                layers.Dense(CLASSES, activation="softmax"),
+            ]
+        )
+
+    model = joined(
+        "0*a + 0*b + hint(b.words >> a.words)",
+        {n: reader(i) for i, n in enumerate("ab")},
+    )
+    found = model.test_on_batch({"a": ids, "b": ids}, Y[:rows], return_dict=True)
+    tables = [model[n].get_layer("words").get_weights()[0].astype(float) for n in "ab"]
+    real = (ids > 0)[..., None]
+    rows = [(table[ids] * real).reshape(len(ids), -1) for table in tables]
+    rows = [row / np.linalg.norm(row, axis=-1, keepdims=True) for row in rows]
+    gaps = np.square(rows[0] - rows[1]).reshape(*ids.shape, -1).mean(axis=-1)
+    each = [gap[known].mean() for gap, known in zip(gaps, ids > 0, strict=True)]
+    assert found["loss"] == pytest.approx(np.mean(each), rel=1e-4)
