@@ -34,8 +34,8 @@ TERMS = {
     "match_logits": "match_logits(helper >> main)",
     "mutual": "mutual(main, helper, third)",
     "dkd": "dkd(helper >> main)",
-    # With a larger weight this training is chaotic: on one device, a nudge of one
-    # weight by 2e-7 grows to 5e-5.
+    # With a weight of 1 this training is chaotic: on one device, a nudge of one
+    # kernel by 2e-7 grows to 5e-5.
     "dist": "0.05*dist(helper >> main)",
     "consensus": "consensus((helper, third) >> main)",
     "coteach": "coteach(helper >> main, temperature=2)",
