@@ -32,7 +32,9 @@ test: lint types docs test-jax test-tensorflow test-torch  ## Everything that CI
 check: lint types  ## What a developer needs between two edits, in a minute
 	KERAS_BACKEND=torch $(PYTEST) tests/test_layers.py tests/objective tests/aggregation \
 		tests/transfer tests/joint/values tests/joint/supervision tests/joint/steps \
-		tests/joint/balance tests/study/test_statistics.py
+		tests/joint/balance tests/study/test_statistics.py \
+		$(addprefix --ignore=tests/,aggregation/test_references.py \
+		joint/balance/test_balance_equal.py joint/balance/test_aggregator_torchjd.py)
 
 lint: .venv/.test  ## Style
 	$(BIN)/ruff check .
