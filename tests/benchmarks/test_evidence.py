@@ -53,6 +53,25 @@ def test_a_teacher_harms_or_helps_by_what_both_see(load, tmp_path):
     assert (tmp_path / "mfh_gaussian.png").stat().st_size > 1000
 
 
+def test_what_a_missing_input_costs(load):
+    script = load("evidence/missing_inputs")
+    found = script.accuracies(0, epochs=1)
+    assert found.shape == (2, 5, 3)
+    # The main network has nothing left to read; the other input does not concern it.
+    assert found[0, -1, 0] == 0
+    assert np.ptp(found[1, :, 0]) == 0
+
+
+def test_the_bar_of_modality_dropout_is_told_as_it_is(load):
+    script = load("evidence/missing_inputs")
+    # Above and below in turn: the interval about a loss of exactly half has 0 inside.
+    noise = np.resize([0.001, -0.001], 12)[:, None, None]
+    for lost, said in ((0.04, "met"), (0.1, "not shown"), (0.16, "missed")):
+        runs = np.full((12, 2, 5, 3), 0.9)
+        runs[:, :, 2, 1:] -= np.add([0.2, lost], noise)
+        assert script.table(runs).count(f"Less than half: {said}.") == 2
+
+
 def test_every_transfer_term_has_an_arm(load):
     arms = load("evidence/digit_arms").arms
     text = str(arms("fou", ("kar", "pix"), data=lambda seed: None))
