@@ -168,6 +168,15 @@ def test_one_sentence_says_why_steps_are_taken_one_by_one(fit, joint, caplog):
     assert "steps_per_epoch is given" in caplog.records[-1].getMessage()
 
 
+@pytest.fixture
+def ctrl_c():
+    # What a shell starts in the background ignores it, and would train for ever.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_it_within_a_second_with_weights_in_place(fit, joint):
     def press():
         time.sleep(0.3)
