@@ -37,7 +37,8 @@ def learn_from(
             None: 1 / number of helpers, so that they teach as much as one would.
         temperature: of `distill`, above 0; not used in a regression.
         gate: "network" as above; "row": each row as far as the helper is better on
-            it (classes only); None: helpers always teach.
+            it (classes only); "rank": rows whose classes both order alike (classes
+            only); None: helpers always teach.
         fused: a network that sees the main network's input and the helpers'
             (`coloss.Inputs`): then it alone teaches the main one, with weight 1, and
             the helpers minimize their own losses. For helpers that are weaker than the
@@ -94,9 +95,9 @@ def _check_task(task: str, gate: str | None) -> None:
             f"`task` must be one of {', '.join(map(repr, TASKS))}; found {task!r}"
             f"{nearest(task, TASKS) or '.'}"
         )
-    if task == "regression" and gate == "row":
+    if task == "regression" and gate in ("row", "rank"):
         raise ValueError(
-            '`gate="row"` compares probabilities, which a regression has not; use '
+            f'`gate="{gate}"` compares probabilities, which a regression has not; use '
             '"network" or None.'
         )
 

@@ -117,6 +117,16 @@ def test_the_objectives_of_the_fused_teacher_compile(load):
     assert 0.6 < right[y >= 0].mean() < 1.0
 
 
+def test_every_gate_is_an_arm_of_its_study(load):
+    gates = load("evidence/gates")
+    for views in gates.CASES.values():
+        arms = gates.study(views, 1).arms
+        written = [str(arm.objective) for arm in arms.values()]
+        for gate in filter(None, gates.GATES):
+            assert sum(f'gate="{gate}"' in text for text in written) == 1
+        assert len(arms) == len(gates.GATES) + 1
+
+
 def test_other_data_are_split_and_predicted(load, tmp_path):
     script, random = load("evidence/other_data"), np.random.default_rng(0)
     steps = [random.normal(size=(1500, 3))]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import ops
+from scipy.stats import kendalltau
 
 from coloss import transfer
 
@@ -94,3 +97,47 @@ def test_refusals() -> None:
         value(
             lambda s, t: transfer.row_gate(s, t, LABELS), own[:, None], other[:, None]
         )
+
+
+def test_rank_gate_is_open_where_kendalls_tau_is_above_0() -> None:
+    rng = np.random.default_rng(3)
+    own, other = (rng.normal(size=(40, 5)).astype("float32") for _ in range(2))
+    own[0, :2] = own[0, 0]  # Equal classes agree with nothing.
+    other[1], own[2] = own[1], -other[2]
+    taus = [kendalltau(a, b).statistic for a, b in zip(own, other, strict=True)]
+    want = np.greater(taus, 0).astype("float32")
+    assert 0 < want.sum() < len(want)
+    np.testing.assert_array_equal(value(transfer.rank_gate, own, other), want)
+    np.testing.assert_array_equal(traced(transfer.rank_gate, own, other), want)
+
+
+def test_rank_gate_is_closed_where_nothing_counts_and_sends_no_gradient() -> None:
+    own, other = logits()
+    mask = np.array([True, False, True, False, True])
+    want = value(transfer.rank_gate, own, other)
+    own[1], other[3] = np.nan, np.inf
+    gate = value(lambda s, t: transfer.rank_gate(s, t, mask), own, other)
+    np.testing.assert_array_equal(gate, np.where(mask, want, 0))
+    for one in gradient(lambda s, t: ops.sum(transfer.rank_gate(s, t)), *logits()):
+        assert not one.any()
+
+
+def test_rank_gate_of_positions_is_that_of_rows() -> None:
+    own, other = (np.random.default_rng(i).normal(size=(2, 3, 4)) for i in range(2))
+    flat = value(transfer.rank_gate, own.reshape(6, 4), other.reshape(6, 4))
+    found = value(transfer.rank_gate, own, other)
+    np.testing.assert_array_equal(found.reshape(6), flat)
+
+
+@given(st.integers(0, 2**16), st.floats(0.5, 9.0))
+def test_rank_gate_reads_the_order_only(seed: int, scale: float) -> None:
+    own, other = np.random.default_rng(seed).normal(size=(2, 4, 3)).astype("float32")
+    found = value(transfer.rank_gate, own, other)
+    stretched = value(transfer.rank_gate, np.exp(own) * scale, other - 7)
+    np.testing.assert_array_equal(found, stretched)
+    np.testing.assert_array_equal(found, value(transfer.rank_gate, other, own))
+
+
+def test_rank_gate_needs_classes() -> None:
+    with pytest.raises(ValueError, match="rank_gate"):
+        transfer.rank_gate(np.ones((3, 1), "float32"), np.ones((3, 1), "float32"))

@@ -52,7 +52,11 @@ DIMENSION = _numeric(128, NumberRule(least=1, whole=True), none=True)
 HOW = Option(
     "mean", '"mean", "best" or "gated"', lambda v: v in ("mean", "best", "gated")
 )
-GATE = Option(None, '"row", "network" or None', lambda v: v in ("row", "network", None))
+GATE = Option(
+    None,
+    '"row", "rank", "network" or None',
+    lambda v: v in ("row", "rank", "network", None),
+)
 # Which way the divergence of two distributions is taken.
 DIVERGENCE = Option(
     "forward",

@@ -17,7 +17,7 @@ from coloss.transfer.feature import (
     hint,
     vid,
 )
-from coloss.transfer.gate import network_gate, row_gate
+from coloss.transfer.gate import network_gate, rank_gate, row_gate
 from coloss.transfer.masks import masked_mean
 from coloss.transfer.mixture import consensus
 from coloss.transfer.noisy import coteach
@@ -53,6 +53,7 @@ __all__ = [
     "network_gate",
     "pkt",
     "pseudo_label",
+    "rank_gate",
     "register",
     "rkd_angle",
     "rkd_distance",

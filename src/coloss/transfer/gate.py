@@ -1,6 +1,6 @@
 """Gates: a source counts as far as it is measured to be better than its learner.
 
-A weak source harms. Row gates are the `weights=` of a term:
+A weak source harms. Gates of rows are the `weights=` of a term:
 `distill(learner, source, weights=row_gate(learner, source, labels))`; a network gate
 multiplies the term.
 """
@@ -51,6 +51,44 @@ def row_gate(
         labels, known = labeled("row_gate", labels, learner, mask)
         lead = of_class(other, labels) - of_class(own, labels)
         gate = ops.where(known, ops.maximum(lead, ops.zeros_like(lead)), gate)
+    return ops.stop_gradient(keep(gate, mask))
+
+
+def rank_gate(learner: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
+    r"""Whether a source is to be followed on a row: where both rank classes alike.
+
+    $$g_b = \left[ \tau_b > 0 \right], \qquad
+      \tau_b = \frac{2}{C (C - 1)} \sum_{i < j}
+      \mathrm{sign}(z_{b,i}^s - z_{b,j}^s) \, \mathrm{sign}(z_{b,i}^t - z_{b,j}^t)$$
+
+    Kendall's rank correlation of the two networks' classes. The filter of Huo et al.,
+    CVPR 2024, "C2KD: Bridging the Modality Gap for Cross-Modal Knowledge Distillation":
+    a source of another modality that orders the classes of a row against the learner
+    is left out there. It needs no label, and does not ask who is right: it closes on
+    rows where the learner is wrong altogether.
+
+    Args:
+        learner: (B, ..., C) logits, 2 classes or more.
+        source: logits of the same shape.
+        mask: bool, the rows (B,) or positions (B, ...) that count; None: all.
+
+    Returns:
+        (B, ...) of 0 and 1, detached; 0 where nothing counts. Takes memory for C x C
+        numbers a row.
+
+    Raises:
+        ValueError: for unequal classes, or fewer than 2.
+    """
+    mask, (learner, source) = prepare(
+        "rank_gate", mask, learner, source, positions=True
+    )
+    check_classes("rank_gate", learner, source)
+    own, other = (
+        ops.sign(ops.expand_dims(x, -1) - ops.expand_dims(x, -2))
+        for x in (ops.stop_gradient(learner), ops.stop_gradient(source))
+    )
+    agreeing = ops.sum(own * other, axis=(-2, -1))
+    gate = ops.cast(ops.greater(agreeing, 0), agreeing.dtype)
     return ops.stop_gradient(keep(gate, mask))
 
 

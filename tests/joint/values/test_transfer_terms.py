@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 import coloss
 from coloss.joint.values.running_accuracy import RunningAccuracy
@@ -416,3 +417,33 @@ def test_a_layer_of_a_sequence_is_compared_at_the_steps_that_both_have():
     gaps = np.square(rows[0] - rows[1]).reshape(*ids.shape, -1).mean(axis=-1)
     each = [gap[known].mean() for gap, known in zip(gaps, ids > 0, strict=True)]
     assert found["loss"] == pytest.approx(np.mean(each), rel=1e-4)
+
+
+def test_the_rank_gate_leaves_out_rows_that_both_order_against_each_other():
+    model = joined('distill(b >> a, temperature=1, gate="rank")')
+    y = Y.copy()
+    y[::2] = -1  # It asks for no label.
+    found = model.test_on_batch(X, y, return_dict=True)["loss"]
+    p = {name: probabilities(model, name, X[name]) for name in "ab"}
+    kl = (p["b"] * np.log(p["b"] / p["a"])).sum(axis=-1)
+    gate = np.array(
+        [kendalltau(*pair).statistic > 0 for pair in zip(p["a"], p["b"], strict=True)]
+    )
+    assert 0 < gate.sum() < ROWS
+    assert found == pytest.approx((kl * gate).mean(), rel=1e-4)
+
+
+def test_the_rank_gate_weighs_the_rows_of_a_layer_edge():
+    members = {"a": network(4, 6), "b": network(5, 6, seed=1)}
+    model = joined('0*a + 0*b + hint(b.hidden >> a.hidden, gate="rank")', members)
+    found = model.test_on_batch(X, Y, return_dict=True)["loss"]
+    units, p = {}, {}
+    for name in "ab":
+        kernel, bias = members[name].get_weights()[:2]
+        hidden = np.tanh(X[name].astype(float) @ kernel + bias)
+        units[name] = hidden / np.linalg.norm(hidden, axis=-1, keepdims=True)
+        p[name] = probabilities(model, name, X[name])
+    gaps = np.square(units["a"] - units["b"]).mean(axis=-1)
+    pairs = zip(p["a"], p["b"], strict=True)
+    gate = np.array([kendalltau(*pair).statistic > 0 for pair in pairs])
+    assert found == pytest.approx((gaps * gate).mean(), rel=1e-4)

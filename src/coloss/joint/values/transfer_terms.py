@@ -32,6 +32,7 @@ from coloss.typing import Shape, Tensor
 
 # Options that are read here, not by the term's own function.
 _OURS = ("detach", "gate", "weights", *OPTIONS)
+_GATES_OF_ROWS = ("row", "rank")
 
 
 class TransferTerms:
@@ -186,7 +187,7 @@ class TransferTerms:
         if entry.source_masks:
             # A row without one of its sources is taught by the others.
             options["source_masks"] = [reading.known for reading in readings[1:]]
-        if term.option("gate") == "row":
+        if term.option("gate") in _GATES_OF_ROWS:
             options["weights"] = self._row_gate(term, entry, learner, sources[0])
         if trust is not None:
             options["weights"] = trust * options.get("weights", 1.0)
@@ -286,9 +287,11 @@ class TransferTerms:
         )
         known = both(own.known, other.known)
         try:
-            found = gate.row_gate(
-                own.values, other.values, self.batch.classes(learner.member), known
-            )
+            if term.option("gate") == "rank":
+                found = gate.rank_gate(own.values, other.values, known)
+            else:
+                labels = self.batch.classes(learner.member)
+                found = gate.row_gate(own.values, other.values, labels, known)
         except ValueError as error:
             raise ValueError(f"`{term}`: {error}") from error
         if entry.level == FEATURES:
