@@ -157,3 +157,11 @@ def test_arms_that_were_looked_at_are_trained_as_they_are_and_once(study, monkey
     assert built == [1], "a second run compiles arms of its own"
     columns = [name for name in with_look if name != "seconds"]
     assert with_look[columns].equals(again[columns])
+
+
+def test_settings_that_change_after_a_look_hold(study):
+    made = study(arms={"alone": "main"}, seeds=1)
+    made.prepare()
+    made.epochs += 2
+    [record] = made.run("sequential", verbose=False).records
+    assert record.epochs == made.epochs

@@ -131,15 +131,14 @@ class Study:
             None if patience is None else COUNT.integer("`patience`", patience)
         )
         self.validation_freq = COUNT.integer("`validation_freq`", validation_freq)
-        self.learning_rates, self.samples = learning_rates, samples
-        self.metric = metric
+        self.metric, self.learning_rates, self.samples = metric, learning_rates, samples
         self.baseline = checks.baseline(baseline, self.arms)
         self._rows = {id(arm.data): Rows(arm.data) for arm in self.arms.values()}
         self._runs = {
             name: spread(arm, self.seeds, learning_rates, samples)
             for name, arm in self.arms.items()
         }
-        self._ready: tuple[dict[str, Trial], Training] | None = None
+        self._ready: tuple[Training, dict[str, Trial], Training] | None = None
 
     @property
     def runs(self) -> list[Run]:
@@ -180,9 +179,7 @@ class Study:
                 belongs to another study, or its runs had other data or networks.
         """
         compute = choose(engine, options)
-        trials, training = self._ready or self.prepare()
-        # Arms that somebody compiled to look at them are trained as they are, once.
-        self._ready = None
+        (trials, training), self._ready = self.prepare(), None
         prints = self.fingerprints(self.arms, training.parts) if path else {}
         store = Store(path, self.description(training), prints, accept_changes)
         try:
@@ -219,12 +216,15 @@ class Study:
             validation_freq=self.validation_freq,
         )
         settings = dataclasses.replace(settings, **training)
+        # Arms that somebody compiled to look at them are trained as they are, once.
+        ready, self._ready = self._ready, None
+        if arms is None and ready is not None and ready[0] == settings:
+            return ready[1:]
         trials = self._trials(self.arms if arms is None else arms, settings)
         metric, direction = judged_by(trials, self.main, self.metric)
-        settings = dataclasses.replace(settings, metric=metric, direction=direction)
-        if arms is None and not training:
-            self._ready = trials, settings
-        return trials, settings
+        judged = dataclasses.replace(settings, metric=metric, direction=direction)
+        self._ready = None if arms is not None else (settings, trials, judged)
+        return trials, judged
 
     @staticmethod
     def compute(
